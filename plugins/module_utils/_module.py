@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What every module's ``main()`` shares: the common options, and errors turned into ``fail_json`` in one place."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
+
+#: Documented by the fragment ``sre.runbooks.repository``.
+REPOSITORY_OPTIONS: dict[str, t.Any] = {
+    "repository": {"type": "str", "required": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_REPOSITORY"])},
+    "environment_name": {"type": "str", "required": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_ENVIRONMENT"])},
+}
+#: Documented by the fragment ``sre.runbooks.run``.
+RUN_OPTIONS: dict[str, t.Any] = {
+    "run_id": {"type": "str"},
+    "progress_path": {"type": "path"},
+}
+#: Documented by the fragment ``sre.runbooks.lease``.
+LEASE_OPTIONS: dict[str, t.Any] = {
+    "lease_ttl": {"type": "str", "default": "2m"},
+    "lease_wait": {"type": "str", "default": "0"},
+}
+#: Documented by the fragment ``sre.runbooks.encryption``.
+ENCRYPTION_OPTIONS: dict[str, t.Any] = {
+    "encryption_recipients": {"type": "list", "elements": "str", "default": []},
+    "encryption_identity": {"type": "str", "no_log": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_AGE_IDENTITY"])},
+    "encryption_identity_file": {"type": "path", "fallback": (env_fallback, ["SRE_RUNBOOKS_AGE_IDENTITY_FILE"])},
+}
+#: Documented by the fragment ``sre.runbooks.postgresql``; the names are those of community.postgresql.
+POSTGRESQL_OPTIONS: dict[str, t.Any] = {
+    "login_host": {"type": "str", "default": "", "fallback": (env_fallback, ["PGHOST"])},
+    "login_port": {"type": "int", "default": 5432, "fallback": (env_fallback, ["PGPORT"])},
+    "login_user": {"type": "str", "default": "postgres", "fallback": (env_fallback, ["PGUSER"])},
+    "login_password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["PGPASSWORD"])},
+    "login_password_file": {"type": "path"},
+    "login_unix_socket": {"type": "path"},
+    "login_db": {"type": "str", "default": "postgres"},
+    "ssl_mode": {"type": "str", "default": "prefer", "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]},
+    "ca_cert": {"type": "path"},
+    "connect_timeout": {"type": "int", "default": 10},
+    "bin_dir": {"type": "path"},
+}
+
+
+def run_module(module: AnsibleModule, work: t.Callable[[AnsibleModule], dict[str, t.Any]]) -> t.NoReturn:
+    """Run ``work`` and leave through ``exit_json`` or, for a :class:`RunbookError`, ``fail_json``.
+
+    ``work`` returns the module's results, ``changed`` included.
+    """
+    try:
+        result = work(module)
+    except RunbookError as error:
+        module.fail_json(msg=str(error), error=error.facts())
+    module.exit_json(**result)

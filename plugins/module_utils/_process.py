@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Field tools as child processes: no shell, no secret in argv, no orphan when the module is killed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import signal
+import subprocess
+import typing as t
+
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, MissingRequirement
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def child_setup(user: str | None = None, death_signal: int = signal.SIGKILL) -> t.Callable[[], None]:
+    """A ``preexec_fn``: become ``user`` (when root), and die with the parent so that a kill leaves no orphan.
+
+    Start such a child from the main thread: the signal is sent when the *thread* that forked ends.
+    """
+    account = pwd.getpwnam(user) if user is not None and os.geteuid() == 0 else None
+
+    def setup() -> None:
+        if account is not None:
+            os.setgroups([])
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+        # After the change of user, which clears it.
+        _libc.prctl(_PR_SET_PDEATHSIG, death_signal)
+
+    return setup
+
+
+def run(
+    argv: t.Sequence[str],
+    what: str,
+    environment: t.Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    timeout: float | None = None,
+    user: str | None = None,
+    component: str | None = None,
+    cwd: str | None = None,
+) -> bytes:
+    """Run a program to its end and return its standard output (for short outputs only).
+
+    :arg what: the step in words for the error, such as ``"dumping the globals"``.
+    :arg environment: added to this process's environment; the place for secrets.
+    :raises EngineError: with the end of standard error when the exit code is not 0 or the time is up.
+    :raises MissingRequirement: when the program is not there.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            input=stdin if stdin is not None else b"",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
+            timeout=timeout,
+            preexec_fn=child_setup(user),
+            cwd=cwd,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise MissingRequirement(
+            f"{what} needs {argv[0]}, which is not there", component=component, next_command="ansible-playbook sre.runbooks.prepare_hosts"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise EngineError(
+            f"{what} did not end in time", component=component, expected=f"at most {timeout:g} s", found="still running (ended by us)"
+        ) from None
+    if done.returncode != 0:
+        raise EngineError(
+            f"{what} failed",
+            component=component,
+            expected="exit code 0",
+            found=f"exit code {done.returncode}: {last_lines(done.stderr)}",
+        )
+    return done.stdout
+
+
+def last_lines(output: bytes, lines: int = 5, width: int = 1000) -> str:
+    """The end of a tool's output on one line, for an error message."""
+    text = output.decode("utf-8", "replace").strip().splitlines()
+    return " | ".join(line.strip() for line in text[-lines:])[-width:]

@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a repository's store must be able to do. One store is one file; everything above uses only this."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import typing as t
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+_LONGEST_KEY = 900  # S3 allows 1024 bytes, its own prefix included.
+
+
+@dataclass(frozen=True)
+class ObjectStat:
+    """What a listing says about an object: its length in bytes and when it came to be, by the store's clock."""
+
+    key: str
+    length: int
+    modified: datetime.datetime
+
+
+class ObjectWriter(t.Protocol):
+    """Takes an object's bytes; the object becomes visible, whole, when the context that gave it ends cleanly."""
+
+    def write(self, data: bytes) -> int: ...
+
+
+class Store(t.Protocol):
+    """Write-once objects under validated keys. Errors are :class:`RepositoryError` and its kinds."""
+
+    url: str
+
+    def create(self, key: str, data: bytes) -> None:
+        """Store a small object durably. Raises :class:`ObjectExists` when the key is taken, with nothing changed."""
+
+    def writer(self, key: str) -> AbstractContextManager[ObjectWriter]:
+        """Stream an object: durable and visible on a clean exit, nothing left after an exception.
+
+        Raises :class:`ObjectExists` on leaving (or entering) when the key is taken.
+        """
+
+    def read(self, key: str, limit: int) -> bytes:
+        """The whole object; more than ``limit`` bytes raise :class:`IntegrityError` before they are read."""
+
+    def open(self, key: str, offset: int = 0, length: int | None = None) -> t.BinaryIO:
+        """Read from ``offset``, at most ``length`` bytes. Raises :class:`ObjectMissing`."""
+
+    def stat(self, key: str) -> ObjectStat:
+        """Raises :class:`ObjectMissing`."""
+
+    def list(self, prefix: str) -> t.Iterator[ObjectStat]:
+        """Every whole object whose key starts with ``prefix``, in the order of the keys' bytes."""
+
+    def children(self, prefix: str) -> t.Iterator[str]:
+        """The names directly below ``prefix`` (which ends in ``/``), sorted; a name with objects below it ends in ``/``.
+
+        It costs as much as there are names, however many objects lie below them.
+        """
+
+    def delete(self, key: str) -> None:
+        """Remove an object; a missing one is fine."""
+
+    def now(self) -> datetime.datetime:
+        """The store's own clock, the one that stamps ``ObjectStat.modified``. May write a temporary file."""
+
+    def free_bytes(self) -> int | None:
+        """Bytes that still fit, or None where the store has no such limit."""
+
+
+def check_key(key: str) -> str:
+    """The key itself, or :class:`InvalidInput`: a key can neither leave the repository nor hide in it."""
+    if len(key) > _LONGEST_KEY or not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
+        raise InvalidInput(
+            "not a key of the repository",
+            expected=f"at most {_LONGEST_KEY} characters: segments of A-Z a-z 0-9 . _ - that do not start with a dot",
+            found=repr(key[:200]),
+        )
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """As :func:`check_key` for what a listing starts with; empty or ending in ``/`` is fine too."""
+    if prefix:
+        check_key(prefix[:-1] if prefix.endswith("/") else prefix)
+    return prefix

@@ -118,6 +118,8 @@ def check_environment(name: str) -> str:
     """The name, or :class:`InvalidInput`."""
     if not _ENVIRONMENT.fullmatch(name):
         raise InvalidInput(
-            "not an environment's name", expected="1 to 63 of A-Z a-z 0-9 . _ -, not starting with a dot", found=repr(name[:100])
+            "not an environment's name",
+            expected="1 to 63 of A-Z a-z 0-9 . _ -, not starting with a dot",
+            found=repr(name[:100]),
         )
     return name

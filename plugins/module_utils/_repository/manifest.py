@@ -1,0 +1,244 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A recovery point: its manifest, and what the rest of the collection asks about it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import re
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_time
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
+    FORMAT,
+    Fields,
+    canonical_json,
+    check_component,
+    parse_document,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import Proof, level_of
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import check_key
+
+#: The most bytes that a manifest may have.
+MANIFEST_LIMIT = 64 * 1024 * 1024
+POINT_ID = r"\d{8}T\d{6}Z-[0-9a-f]{4}"
+_SHA256 = r"[0-9a-f]{64}"
+_NO_DIGEST = "0" * 64
+_KINDS = "data|globals|document"
+_ENCODINGS = ("zstd", "age")
+
+
+def points_prefix(component: str) -> str:
+    return f"components/{check_component(component)}/points/"
+
+
+def point_prefix(component: str, point_id: str) -> str:
+    """Where everything of a point lies; ends in ``/``. Raises :class:`InvalidInput` for what is not a point's id."""
+    if not re.fullmatch(POINT_ID, point_id):
+        raise InvalidInput(
+            "not a recovery point's id", component, expected="such as 20261121T051000Z-a1b2", found=repr(point_id[:100])
+        )
+    return f"{points_prefix(component)}{point_id}/"
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object of a point. Lengths in bytes; ``raw_*`` is the content before ``encoding`` was applied in its order."""
+
+    name: str
+    key: str
+    length: int
+    sha256: str
+    raw_length: int
+    raw_sha256: str
+    encoding: list[str]
+    kind: str = "data"
+
+    def to_dict(self) -> dict[str, t.Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> StoredObject:
+        encoding = fields.texts("encoding")
+        if any(step not in _ENCODINGS for step in encoding):
+            raise IntegrityError(
+                f"{fields.what} is damaged", expected=f"encodings of {', '.join(_ENCODINGS)}", found=str(encoding)[:100]
+            )
+        return cls(
+            name=fields.text("name", limit=900),
+            key=fields.text("key", limit=900),
+            length=fields.integer("length"),
+            sha256=fields.text("sha256", _SHA256),
+            raw_length=fields.integer("raw_length"),
+            raw_sha256=fields.text("raw_sha256", _SHA256),
+            encoding=encoding,
+            kind=fields.text("kind", _KINDS),
+        )
+
+
+@dataclass
+class RecoveryPoint:
+    """One consistent copy of one component. Times are aware and in UTC, durations in seconds."""
+
+    component: str
+    environment: str
+    repository_id: str
+    point_id: str
+    engine: str
+    engine_version: str
+    run_id: str | None
+    started: datetime.datetime
+    consistency_time: datetime.datetime
+    finished: datetime.datetime
+    duration_s: float
+    objects: list[StoredObject]
+    content: dict[str, t.Any]
+    encryption: dict[str, t.Any]
+    tool_versions: dict[str, t.Any]
+    previous: str | None = None
+    #: Kept beside the manifest, oldest first; not in it.
+    proofs: list[Proof] = field(default_factory=list)
+
+    @property
+    def prefix(self) -> str:
+        return point_prefix(self.component, self.point_id)
+
+    @property
+    def manifest_key(self) -> str:
+        return self.prefix + "manifest.json"
+
+    @property
+    def size(self) -> int:
+        """Bytes in the repository, without the manifest and the proofs."""
+        return sum(stored.length for stored in self.objects)
+
+    @property
+    def raw_size(self) -> int:
+        """Bytes before compression and encryption."""
+        return sum(stored.raw_length for stored in self.objects)
+
+    @property
+    def level(self) -> str:
+        """``damaged``, ``taken``, ``verified``, ``restored`` or ``asserted``."""
+        return level_of(self.proofs)
+
+    def age_s(self, now: datetime.datetime) -> float:
+        """Seconds since the moment that the point shows, which is what an RPO is about."""
+        return (now - self.consistency_time).total_seconds()
+
+    def object(self, name: str) -> StoredObject:
+        """The object of that name. Raises :class:`IntegrityError`."""
+        for stored in self.objects:
+            if stored.name == name:
+                return stored
+        raise IntegrityError(
+            f"{self.point_id} lists no {name}", self.component, expected=name, found="a manifest without it"
+        )
+
+    def facts(self) -> dict[str, t.Any]:
+        """What modules return: small, however many objects and tables there are."""
+        return {
+            "id": self.point_id,
+            "component": self.component,
+            "environment": self.environment,
+            "repository_id": self.repository_id,
+            "engine": self.engine,
+            "engine_version": self.engine_version,
+            "run_id": self.run_id,
+            "started": format_time(self.started),
+            "consistency_time": format_time(self.consistency_time),
+            "finished": format_time(self.finished),
+            "duration_s": self.duration_s,
+            "objects_count": len(self.objects),
+            "size": self.size,
+            "raw_size": self.raw_size,
+            "encrypted": any("age" in stored.encoding for stored in self.objects),
+            "previous": self.previous,
+            "level": self.level,
+            "proofs": [
+                {"level": proof.level, "at": format_time(proof.at), "outcome": proof.outcome}
+                for proof in self.proofs[-20:]
+            ],
+        }
+
+    def to_manifest(self) -> bytes:
+        """The manifest's bytes. ``digest`` is their sha256 with itself written as 64 zeros, so no flipped bit passes."""
+        document = {
+            "format": FORMAT,
+            "digest": _NO_DIGEST,
+            "component": self.component,
+            "environment": self.environment,
+            "repository_id": self.repository_id,
+            "point_id": self.point_id,
+            "engine": self.engine,
+            "engine_version": self.engine_version,
+            "run_id": self.run_id,
+            "started": format_time(self.started),
+            "consistency_time": format_time(self.consistency_time),
+            "finished": format_time(self.finished),
+            "duration_s": self.duration_s,
+            "objects": [stored.to_dict() for stored in self.objects],
+            "content": self.content,
+            "encryption": self.encryption,
+            "tool_versions": self.tool_versions,
+            "previous": self.previous,
+        }
+        blank = canonical_json(document)
+        document["digest"] = hashlib.sha256(blank).hexdigest()
+        return canonical_json(document)
+
+    @classmethod
+    def from_manifest(cls, content: bytes, what: str = "manifest.json") -> RecoveryPoint:
+        """Read and check a manifest. Raises :class:`IntegrityError` naming ``what``."""
+        fields = parse_document(content, what)
+        fields.format()
+        _check_digest(content, fields.text("digest", _SHA256), what)
+        point = cls(
+            component=fields.text("component", r"[a-z0-9_-]{1,63}"),
+            environment=fields.text("environment"),
+            repository_id=fields.text("repository_id"),
+            point_id=fields.text("point_id", POINT_ID),
+            engine=fields.text("engine", limit=63),
+            engine_version=fields.text("engine_version"),
+            run_id=fields.optional_text("run_id"),
+            started=fields.time("started"),
+            consistency_time=fields.time("consistency_time"),
+            finished=fields.time("finished"),
+            duration_s=fields.number("duration_s"),
+            objects=[StoredObject.from_fields(item) for item in fields.items("objects")],
+            content=fields.mapping("content"),
+            encryption=fields.mapping("encryption"),
+            tool_versions=fields.mapping("tool_versions"),
+            previous=fields.optional_text("previous", POINT_ID),
+        )
+        _check_objects(point, what)
+        return point
+
+
+def _check_digest(content: bytes, digest: str, what: str) -> None:
+    found = hashlib.sha256(content.replace(digest.encode(), _NO_DIGEST.encode(), 1)).hexdigest()
+    if found != digest:
+        raise IntegrityError(f"{what} is damaged", expected=f"digest {digest}", found=found)
+
+
+def _check_objects(point: RecoveryPoint, what: str) -> None:
+    """Keys stay inside the point's own prefix, and every name is there once."""
+    names = set()
+    for stored in point.objects:
+        try:
+            check_key(stored.key)
+            inside = stored.key.startswith(point.prefix)
+        except InvalidInput:
+            inside = False
+        if not inside or stored.name in names:
+            raise IntegrityError(
+                f"{what} is damaged",
+                expected=f"distinct objects below {point.prefix}",
+                found=f"{stored.name!r} at {stored.key!r}"[:300],
+            )
+        names.add(stored.name)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The local environment from outside: its ports, its variables, its processes. For the demo and for the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import typing as t
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+#: What the environment keeps below its root; everything else there (collections, other people's files) is left alone.
+PARTS = ("servers", "repository", "kit", "witness", "reports", "ports.json", "servers-dir")
+
+
+def free_port(preferred: int) -> int:
+    """The preferred port when nothing listens there, else any free one of loopback."""
+    for candidate in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port on loopback")
+
+
+class LocalEnvironment:
+    """The environment of ``inventories/local`` below one directory.
+
+    :arg root: its directory; several environments may run side by side in different ones.
+    :arg bin_dir: where ansible-playbook is, as printed by ``tools/environment``.
+    """
+
+    def __init__(self, root: pathlib.Path, bin_dir: str) -> None:
+        self.root = root.resolve()
+        self.bin_dir = bin_dir
+
+    def variables(self) -> dict[str, str]:
+        """The environment variables of every ansible-playbook; the ports are chosen once and remembered."""
+        remembered = self.root / "ports.json"
+        if not remembered.exists():
+            self.root.mkdir(parents=True, exist_ok=True)
+            ports = {"postgresql": free_port(25432), "api": free_port(28080)}
+            remembered.write_text(json.dumps(ports) + "\n", encoding="utf-8")
+        ports = json.loads(remembered.read_text(encoding="utf-8"))
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
+            "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
+            "PATH": f"{self.bin_dir}{os.pathsep}{os.environ['PATH']}",
+            "SRE_RUNBOOKS_LOCAL": str(self.root),
+            "SRE_RUNBOOKS_LOCAL_POSTGRESQL_PORT": str(ports["postgresql"]),
+            "SRE_RUNBOOKS_LOCAL_API_PORT": str(ports["api"]),
+        }
+
+    def command(self, playbook: str, *arguments: str) -> list[str]:
+        return [f"{self.bin_dir}/ansible-playbook", "-i", "inventories/local", f"sre.runbooks.{playbook}", *arguments]
+
+    def play(self, playbook: str, *arguments: str, **extra: t.Any) -> subprocess.CompletedProcess[str]:
+        """Run one playbook of the collection; ``extra`` goes to :func:`subprocess.run` (``env`` is added to ours)."""
+        env = {**self.variables(), **extra.pop("env", {})}
+        return subprocess.run(self.command(playbook, *arguments), cwd=ROOT, env=env, text=True, check=False, **extra)
+
+    @property
+    def witness(self) -> pathlib.Path:
+        return self.root / "witness" / "acknowledged.jsonl"
+
+    def write_rows(self, count: int) -> None:
+        """Acknowledged bookings through the API, each noted by the outside record."""
+        api = self.variables()["SRE_RUNBOOKS_LOCAL_API_PORT"]
+        script = str(ROOT / "roles/local_environment/files/traffic.py")
+        arguments = [f"--url=http://127.0.0.1:{api}", f"--witness={self.witness}", f"--burst={count}"]
+        subprocess.run([f"{self.bin_dir}/python", script, *arguments], check=True)
+
+    def latest_report(self) -> dict[str, t.Any]:
+        report = self.root / "reports" / "latest" / "report.json"
+        return t.cast("dict[str, t.Any]", json.loads(report.read_text(encoding="utf-8")))
+
+    def processes(self) -> list[int]:
+        """What still runs of this environment: processes whose command line names one of its directories."""
+        places = [f"{self.root}/{name}" for name in ("servers", "witness", "kit")]
+        places += [place for place in [self.outside()] if place]
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    arguments = (entry / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+                except OSError:
+                    continue
+                if any(place in argument for argument in arguments for place in places):
+                    found.append(int(entry.name))
+        return found
+
+    def outside(self) -> str:
+        """The servers' directory where it had to lie elsewhere, else an empty string."""
+        marker = self.root / "servers-dir"
+        place = marker.read_text(encoding="utf-8").strip() if marker.exists() else ""
+        return place if pathlib.Path(place).name.startswith("sre-runbooks-") else ""
+
+    def remove(self) -> None:
+        """Stop what runs and remove what was made, in whatever state it is."""
+        outside = self.outside()
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            for pid in self.processes():
+                try:
+                    os.kill(pid, sign)
+                except ProcessLookupError:
+                    pass
+            deadline = time.monotonic() + 10
+            while self.processes() and time.monotonic() < deadline:
+                time.sleep(0.1)
+        for path in [self.root / name for name in PARTS] + ([pathlib.Path(outside)] if outside else []):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)

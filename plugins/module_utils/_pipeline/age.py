@@ -272,7 +272,7 @@ def _in_library(
         except Exception as error:
             if source.error is not None:
                 raise source.error from None
-            if isinstance(error, failure) or isinstance(error, OSError):
+            if isinstance(error, (failure, OSError)):
                 raise _decryption_error(str(error)) from None
             raise
         sink.flush()

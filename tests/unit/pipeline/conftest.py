@@ -11,6 +11,7 @@ import io
 import shutil
 
 import pytest
+
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import ObjectExists, ObjectMissing
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline import age, compression
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities

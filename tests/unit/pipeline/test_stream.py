@@ -14,6 +14,9 @@ import subprocess
 import threading
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput, ObjectMissing
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.chunks import CHUNK
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import (
@@ -26,8 +29,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
     verify_stored,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from .conftest import MemoryStore
 

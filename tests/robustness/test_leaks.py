@@ -1,0 +1,95 @@
+"""Every playbook at -vvvv with known secrets: none appears in output, argv, files or reports."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import threading
+import time
+import typing as t
+
+from conftest import LocalEnvironment
+
+#: In the order of a life: each playbook has real work to do.
+LIFE: list[tuple[str, list[str]]] = [
+    ("start_local_environment", []),
+    ("back_up_components", ["-e", "backup_force=true"]),
+    ("check_health", []),
+    ("drill_restores", ["-e", "drill_force=true"]),
+    ("restore_components", ["-e", "restore_confirm=flights_db", "-e", "restore_force=true"]),
+    ("restore_components", ["-e", "restore_release=true", "-e", "restore_confirm=flights_db"]),
+    ("destroy_local_environment", ["-e", "local_environment_confirm=local"]),
+    ("rebuild_environment", ["-e", "rebuild_confirm=local"]),
+    ("remove_local_environment", []),
+]
+
+
+class ArgvWatch(threading.Thread):
+    """Samples the command line of every process as fast as it can, and keeps those that hold a secret."""
+
+    def __init__(self, secrets: list[bytes]) -> None:
+        super().__init__(daemon=True)
+        self.secrets = secrets
+        self.hits: set[bytes] = set()
+        self.seen = 0
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.is_set():
+            for entry in os.listdir("/proc"):
+                if entry.isdigit():
+                    try:
+                        argv = pathlib.Path("/proc", entry, "cmdline").read_bytes()
+                    except OSError:
+                        continue
+                    self.seen += 1
+                    if any(secret in argv for secret in self.secrets):
+                        self.hits.add(argv)
+            time.sleep(0.01)
+
+
+def known_secrets(local: LocalEnvironment) -> list[bytes]:
+    kit = local.root / "kit"
+    secrets = [path.read_bytes().strip() for path in kit.glob("*.password")]
+    identity = (kit / "age-identity.txt").read_bytes()
+    secrets += [line for line in identity.splitlines() if line.startswith(b"AGE-SECRET-KEY")]
+    assert len(secrets) >= 5
+    assert all(len(secret) >= 20 for secret in secrets)
+    return secrets
+
+
+def test_no_secret_anywhere(local: LocalEnvironment, results: t.Callable[[str, int, int], None], tmp_path: pathlib.Path) -> None:
+    secrets = known_secrets(local)
+    watch = ArgvWatch(secrets)
+    watch.start()
+    hits: list[str] = []
+    temporary = tmp_path / "tmp"
+    temporary.mkdir(mode=0o777)
+    for playbook, arguments in LIFE:
+        done = local.play(playbook, "-vvvv", "--diff", *arguments, capture_output=True, env={"ANSIBLE_LOCAL_TEMP": str(temporary)})
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        output = (done.stdout + done.stderr).encode()
+        hits += [f"output of {playbook}" for secret in secrets if secret in output]
+    watch.ended.set()
+    watch.join()
+    assert watch.seen > 1000
+    hits += [f"argv {argv!r}" for argv in watch.hits]
+    for place in (local.root, temporary):
+        for path in place.rglob("*"):
+            if path.is_file() and not path.is_symlink() and "kit" not in path.relative_to(place).parts[:1]:
+                content = path.read_bytes()
+                hits += [f"file {path}" for secret in secrets if secret in content]
+    results("leak", len(LIFE), len(hits))
+    assert not hits, "\n".join(sorted(set(hits)))
+
+
+def test_the_leak_test_can_fail(tmp_path: pathlib.Path) -> None:
+    watch = ArgvWatch([b"a-secret-that-is-known-0123456789"])
+    watch.start()
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)", "a-secret-that-is-known-0123456789"], check=True)
+    watch.ended.set()
+    watch.join()
+    assert watch.hits

@@ -21,6 +21,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_time, now, parse_time
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import canonical_json
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
@@ -135,8 +136,8 @@ class Recorder:
         }
         key = f"runs/{self.run_id}/events/{written.strftime('%Y%m%dT%H%M%S.%fZ')}-{secrets.token_hex(4)}.json"
         try:
-            self._repository.store.create(key, canonical_json(event))
-        except (RunbookError, OSError, TypeError, ValueError) as error:
+            self._repository.store.create(key, canonical_json(plain(event)))
+        except (RunbookError, OSError, ValueError, RecursionError) as error:
             self.lost += 1
             self.problem = str(error)
 
@@ -197,9 +198,19 @@ def checked_run_id(run_id: str) -> str:
     return run_id
 
 
-def canonical_json(value: object) -> bytes:
-    """Sorted keys, UTF-8, a newline at the end; values that JSON does not know (times) as text."""
-    return (json.dumps(value, sort_keys=True, ensure_ascii=False, default=str) + "\n").encode("utf-8", "replace")
+def plain(value: t.Any) -> t.Any:
+    """The value as JSON can hold it: times and paths as text, characters that UTF-8 cannot carry replaced."""
+    if isinstance(value, t.Mapping):
+        return {plain(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, datetime.datetime):
+        return format_time(value)
+    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def _failure(error: BaseException) -> dict[str, t.Any]:

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What somebody should look at, in one list: failures first, then warnings, then notes."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.timeline import failure_text, unresolved_failures
+
+SEVERITIES = ("failure", "warning", "note")
+
+
+def build_findings(report: t.Mapping[str, t.Any], problems: t.Iterable[str]) -> list[dict[str, t.Any]]:
+    """``{severity, component, text}``, the worst first. ``problems`` are what kept the record from being read."""
+    found = [_finding("warning", None, problem) for problem in problems]
+    if report["interrupted"]:
+        found.append(_finding("failure", None, "the run was killed; this report was written by the next run"))
+    for component in report["components"]:
+        found += _component_findings(component)
+    failed = {component["name"] for component in report["components"] if component["outcome"] == "failed"}
+    for entry in unresolved_failures(report["timeline"]):
+        why = failure_text(entry)
+        text = f"step “{entry['step']}” {entry['outcome']}" + (f": {why}" if why else "")
+        grave = entry["component"] is None or entry["component"] in failed
+        found.append(_finding("failure" if grave else "warning", entry["component"], text))
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding["severity"]))
+
+
+def _component_findings(component: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    found = []
+
+    def add(severity: str, text: str) -> None:
+        found.append(_finding(severity, component["name"], text))
+
+    if component["outcome"] == "failed" and component["message"]:
+        add("failure", component["message"])
+    if component["outcome"] is None:
+        add("warning", "the run did not get to this component")
+    for name in ("rpo", "rto"):
+        _add_objective(name, component[name], add)
+    for damaged in component["damaged_points"]:
+        add("failure", f"recovery point {damaged['point_id']} is damaged: {damaged['reason']}")
+    if component["points_problem"]:
+        add("warning", f"the recovery points could not be read: {component['points_problem']}")
+    if component["incomplete_points"]:
+        add(
+            "note", f"{len(component['incomplete_points'])} unfinished recovery point(s), which the next backup removes"
+        )
+    if component["rows_lost"]:
+        add("warning", f"{component['rows_lost']} acknowledged row(s) lost")
+    for probe in component["probes"]:
+        if probe["outcome"] not in ("ok", "skipped"):
+            add("failure", f"probe “{probe['name']}”: {probe['message'] or probe['outcome']}")
+    if component["recovery_point"] and component["proof"] == "taken":
+        add("warning", f"recovery point {component['recovery_point']} was never read back")
+    return found
+
+
+def _add_objective(name: str, objective: t.Mapping[str, t.Any], add: t.Callable[[str, str], None]) -> None:
+    """A missed objective; an unknown one is in the component's reason already where it matters."""
+    if objective["verdict"] == "missed":
+        add(
+            "warning",
+            f"{name.upper()} missed: {format_duration(objective['measured_s'])} measured, "
+            f"{format_duration(objective['target_s'])} allowed ({objective['basis']})",
+        )
+
+
+def _finding(severity: str, component: str | None, text: str) -> dict[str, t.Any]:
+    return {"severity": severity, "component": component, "text": text}

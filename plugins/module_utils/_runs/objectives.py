@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""When an objective is met, and what that makes of a component and of a run.
+
+"Unknown" is an answer: nothing that was not measured counts as met.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
+
+#: From the worst to the best.
+VERDICTS = ("failed", "missed", "unknown", "met")
+#: Engines that hold no data of their own: no RPO applies to them, and only a rebuild has to bring them back.
+STATELESS_ENGINES = ("service",)
+
+#: Per kind of runbook, the objectives that a run of it must have measured, and those that it looks at if measured.
+_REQUIRED = {
+    "backup": ("rpo",),
+    "drill": ("rto",),
+    "restore": ("rto",),
+    "rebuild": ("rpo", "rto"),
+    "health": (),
+    "other": (),
+}
+_JUDGED = {**_REQUIRED, "restore": ("rpo", "rto"), "health": ("rpo",), "other": ("rpo", "rto")}
+
+
+@dataclasses.dataclass
+class Objective:
+    """A target in seconds against what was measured.
+
+    :ivar measured_s: seconds, or None when it was not measured; never an estimate.
+    :ivar at_most_s: a proven upper bound in seconds where the value itself could not be observed.
+    :ivar basis: in words, how it was measured.
+    """
+
+    target_s: float | None = None
+    measured_s: float | None = None
+    at_most_s: float | None = None
+    basis: str = ""
+
+    @property
+    def verdict(self) -> str | None:
+        """met, missed or unknown; None without a target."""
+        if self.target_s is None:
+            return None
+        if self.measured_s is not None:
+            return "met" if self.measured_s <= self.target_s else "missed"
+        if self.at_most_s is not None and self.at_most_s <= self.target_s:
+            return "met"
+        return "unknown"
+
+    def facts(self) -> dict[str, t.Any]:
+        return {**dataclasses.asdict(self), "verdict": self.verdict}
+
+    def text(self) -> str:
+        """What was measured, for people: ``3 m 05 s``, ``at most 5 m 00 s``, ``unknown``."""
+        if self.measured_s is not None:
+            return format_duration(self.measured_s)
+        if self.at_most_s is not None:
+            return f"at most {format_duration(self.at_most_s)}"
+        return "unknown"
+
+
+def runbook_kind(runbook: str) -> str:
+    """backup, drill, restore, rebuild, health or other, from the runbook's name."""
+    words = (("drill", "drill"), ("rebuild", "rebuild"), ("back_up", "backup"), ("backup", "backup"))
+    for word, kind in (*words, ("restore", "restore"), ("health", "health")):
+        if word in runbook:
+            return kind
+    return "other"
+
+
+def judge_component(
+    kind: str,
+    engine: str,
+    outcome: str | None,
+    rpo: Objective,
+    rto: Objective,
+    probes: t.Sequence[t.Mapping[str, t.Any]],
+) -> tuple[str, str]:
+    """The verdict on a component and the reason in words.
+
+    :arg outcome: what the playbook says: ok, changed, skipped, failed; None when the run never got to it.
+    """
+    if outcome == "failed":
+        return "failed", "the runbook failed on this component"
+    if outcome is None:
+        return "unknown", "the run did not get to this component"
+    if kind == "health" and not probes:
+        return "unknown", "no probe ran"
+    judged: dict[str, Objective] = {}
+    if engine not in STATELESS_ENGINES:
+        judged = {name: objective for name, objective in (("rpo", rpo), ("rto", rto)) if name in _JUDGED[kind]}
+    elif kind == "rebuild":
+        judged = {"rto": rto}
+    missed = [name for name, objective in judged.items() if objective.verdict == "missed"]
+    if missed:
+        return "missed", " and ".join(f"{name.upper()} missed" for name in missed)
+    unknown = [name for name, objective in judged.items() if objective.verdict == "unknown" and name in _REQUIRED[kind]]
+    if unknown:
+        return "unknown", " and ".join(f"{name.upper()} not measured" for name in unknown)
+    met = [name for name, objective in judged.items() if objective.verdict == "met"]
+    if met:
+        return "met", " and ".join(f"{name.upper()} met" for name in met)
+    if kind == "health":
+        return "met", f"{len(probes)} probes passed"
+    return "met", "nothing to do" if outcome == "skipped" else "done; no objective applies"
+
+
+def worst_verdict(verdicts: t.Iterable[str]) -> str:
+    """The worst of them; "unknown" when there is none, for zero checks prove nothing."""
+    ranked = sorted(verdicts, key=VERDICTS.index)
+    return ranked[0] if ranked else "unknown"

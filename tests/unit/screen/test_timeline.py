@@ -1,0 +1,26 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The timeline on the screen: short lines, nothing of a result that was not meant for it."""
+
+from __future__ import annotations
+
+from ansible_collections.sre.runbooks.plugins.callback import timeline
+
+
+def test_a_step_is_one_line():
+    step = timeline.Step(1795237802.0, 12.3, "Take a recovery point", "changed", "20261121T051002Z-1a2b")
+    assert (
+        timeline.step_line(step)
+        == "  05:10:02        12 s  changed      Take a recovery point  (20261121T051002Z-1a2b)"
+    )
+
+
+def test_the_detail_is_the_recovery_point_or_the_reason():
+    result = {"recovery_point": {"point_id": "20261121T051002Z-1a2b"}, "msg": "first line\nsecond", "password": "hush"}
+    assert timeline.detail_of(result, "ok") == "20261121T051002Z-1a2b"
+    assert timeline.detail_of(result, "failed") == "first line"
+    assert timeline.detail_of({"recovery_point": None}, "ok") == ""
+    assert timeline.detail_of({}, "failed") == ""
+    assert len(timeline.detail_of({"msg": "x" * 1000}, "failed")) == 120

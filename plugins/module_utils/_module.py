@@ -58,3 +58,4 @@ def run_module(module: AnsibleModule, work: t.Callable[[AnsibleModule], dict[str
     except RunbookError as error:
         module.fail_json(msg=str(error), error=error.facts())
     module.exit_json(**result)
+    raise AssertionError("exit_json does not return")

@@ -101,7 +101,7 @@ class FileStore:
             if not name.endswith("/") or self._holds_file(os.path.join(self.path, prefix, name)):
                 yield name
 
-    def _entries(self, directory: str) -> list[tuple[str, os.DirEntry[str]]]:
+    def _entries(self, directory: str) -> t.Sequence[tuple[str, os.DirEntry[str]]]:
         """Objects and, ending in ``/``, directories; in the order that their keys' bytes have."""
         with self._explained("list", directory or "the repository"):
             try:
@@ -159,7 +159,7 @@ class FileStore:
                 _sync_directory(parent)
             return
 
-    def _make_directories(self, directory: str) -> list[str]:
+    def _make_directories(self, directory: str) -> t.Sequence[str]:
         """Create what is missing; returns the directories whose own entries thereby changed."""
         self._below_root(directory)
         missing = []

@@ -54,7 +54,10 @@ def _component_findings(component: t.Mapping[str, t.Any]) -> list[dict[str, t.An
         add("warning", f"{component['rows_lost']} acknowledged row(s) lost")
     for probe in component["probes"]:
         if probe["outcome"] not in ("ok", "skipped"):
-            add("failure", f"probe “{probe['name']}”: {probe['message'] or probe['outcome']}")
+            add(
+                "failure" if probe["critical"] else "warning",
+                f"probe “{probe['name']}”: {probe['message'] or probe['outcome']}",
+            )
     if component["recovery_point"] and component["proof"] == "taken":
         add("warning", f"recovery point {component['recovery_point']} was never read back")
     return found

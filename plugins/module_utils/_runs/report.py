@@ -198,14 +198,13 @@ def _component(
 
 def _probe(probe: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """A probe's result reduced to what a report shows; see the module ``probe`` for all of it."""
-    passed = probe.get("outcome", probe.get("status", probe.get("verdict")))
-    if passed is None:
-        passed = "ok" if probe.get("ok") is True else "failed"
     duration = probe.get("duration_s")
     return {
         "name": str(probe.get("name") or "unnamed"),
-        "kind": str(probe.get("kind") or probe.get("type") or ""),
-        "outcome": str(passed),
+        "kind": str(probe.get("kind") or ""),
+        # What does not say that it passed has not passed.
+        "outcome": str(probe.get("outcome") or "failed"),
+        "critical": probe.get("critical") is not False,
         "message": str(probe.get("message") or "")[:_TEXT_LIMIT],
         "duration_s": duration if isinstance(duration, (int, float)) else None,
     }

@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""HTML that is escaped by construction: text becomes markup only through :func:`tag`."""
+
+from __future__ import annotations
+
+import html
+import typing as t
+
+_EMPTY = frozenset({"meta", "br", "hr"})
+
+
+class Html(str):
+    """Markup that was built here, as opposed to text."""
+
+    __slots__ = ()
+
+
+Child = t.Union[str, None, t.Iterable["Child"]]
+
+
+def tag(name: str, /, *children: Child, **attributes: str | None) -> Html:
+    """An element. Text children are escaped, None is left out, lists are flattened.
+
+    A trailing underscore of an attribute is dropped (``class_``), others become hyphens; None leaves it out.
+    """
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value, quote=True)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    if name in _EMPTY:
+        return Html(f"<{name}{written}>")
+    return Html(f"<{name}{written}>{join(children)}</{name}>")
+
+
+def join(children: Child) -> Html:
+    """The children one after the other, text escaped."""
+    if children is None:
+        return Html("")
+    if isinstance(children, Html):
+        return children
+    if isinstance(children, str):
+        # Control characters are no characters of HTML.
+        return Html(html.escape("".join(char if char >= " " or char in "\n\t" else "\ufffd" for char in children)))
+    return Html("".join(join(child) for child in children))

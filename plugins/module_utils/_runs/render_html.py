@@ -1,0 +1,201 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A report as one self-contained page: the verdict first, then the figures, the course of the run, the evidence."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_objectives import component_card
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_style import STYLE
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_timeline import timeline_card
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.markup import Html, tag
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
+    NOTHING,
+    VERDICT_TITLES,
+    could_lose_rows,
+    duration_text,
+    measured_text,
+    moment_text,
+    row_text,
+    size_text,
+)
+
+_SEALS = {
+    "met": "M5 12.5l4.5 4.5L19 7.5",
+    "missed": "M12 6v7M12 17.2v.3",
+    "failed": "M7 7l10 10M17 7L7 17",
+    "unknown": "M9 9.2a3 3 0 1 1 4.3 2.7c-.9.5-1.3 1-1.3 2.1M12 17.3v.2",
+}
+_SEVERITY_TONES = {"failure": "failed", "warning": "missed", "note": "unknown"}
+_INTEGRITY_TONES = {"intact": "met", "damaged": "failed", "unknown": "unknown"}
+_ROWS_LISTED = 200
+# The page loads nothing and runs nothing, whatever a component is called.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def render_html(report: t.Mapping[str, t.Any]) -> str:
+    title = f"{VERDICT_TITLES[report['verdict']]} · {report['runbook']} · {report['environment']}"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", name="generator", content="sre.runbooks"),
+        tag("title", title),
+        # Ours, without any text from outside; it is not escaped, as a style sheet may not be.
+        tag("style", Html(STYLE)),
+    )
+    cards = [component_card(component, report["kind"]) for component in report["components"]]
+    body = tag(
+        "main",
+        _top(report),
+        _hero(report),
+        [tag("h2", "Components"), tag("div", cards, class_="components")] if cards else None,
+        _lost_rows(report),
+        tag("h2", "Findings"),
+        _findings(report["findings"]),
+        tag("h2", "Timeline"),
+        timeline_card(report),
+        _previous(report["previous"]),
+        tag("h2", "Evidence"),
+        _evidence(report),
+        _footer(report),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, tag('body', body), lang='en')}\n"
+
+
+def _top(report: t.Mapping[str, t.Any]) -> Html:
+    return tag(
+        "div",
+        tag("span", tag("b", report["runbook"]), f" · environment {report['environment']}"),
+        tag("code", report["run_id"]),
+        class_="top",
+    )
+
+
+def _hero(report: t.Mapping[str, t.Any]) -> Html:
+    path = Html(f'<svg viewBox="0 0 24 24" aria-hidden="true"><path d="{_SEALS[report["verdict"]]}"/></svg>')
+    mode = " (check mode: nothing was done)" if report["check_mode"] else ""
+    words = tag(
+        "div", tag("h1", VERDICT_TITLES[report["verdict"]] + mode), tag("p", _sentence(report["verdict_reason"]))
+    )
+    counts = [item["verdict"] for item in report["components"]]
+    facts = [
+        ("Started", moment_text(report["started"])),
+        ("Took", duration_text(report["duration_s"])),
+        ("Components met", f"{counts.count('met')} of {len(counts)}"),
+        ("Rows lost", _total_lost(report["components"], report["kind"])),
+        ("Operator", report["operator"] or NOTHING),
+    ]
+    return tag(
+        "section",
+        tag("div", tag("div", path, class_="seal"), words, class_="hero-verdict"),
+        tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts], class_="facts"),
+        class_=f"card hero {report['verdict']}",
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _total_lost(components: t.Sequence[t.Mapping[str, t.Any]], kind: str) -> str:
+    """The sum where every component that can lose rows was counted; "not counted" otherwise."""
+    counts = [item["rows_lost"] for item in components if item["rows_lost"] is not None or could_lose_rows(item, kind)]
+    if not counts:
+        return NOTHING
+    return "not counted" if None in counts else f"{sum(counts):,}"
+
+
+def _lost_rows(report: t.Mapping[str, t.Any]) -> list[Html] | None:
+    losers = [item for item in report["components"] if item["lost_rows"]]
+    if not losers:
+        return None
+    rows = []
+    for item in losers:
+        named = [row_text(row) for row in item["lost_rows"][:_ROWS_LISTED]]
+        left = item["rows_lost"] - len(named) if item["rows_lost"] is not None else 0
+        text = ", ".join(named) + (f" and {left} more" if left > 0 else "")
+        rows.append(tag("tr", tag("td", item["name"]), tag("td", str(item["rows_lost"])), tag("td", tag("code", text))))
+    heading = tag("tr", [tag("th", name) for name in ("Component", "Rows", "Which")])
+    return [tag("h2", "Rows lost"), tag("div", tag("table", heading, rows), class_="card scroll")]
+
+
+def _findings(findings: t.Sequence[t.Mapping[str, t.Any]]) -> Html:
+    if not findings:
+        return tag("p", "Nothing that anybody has to look at.", class_="card allclear")
+    items = [
+        tag(
+            "li",
+            tag("span", finding["severity"]),
+            tag("p", [tag("b", finding["component"]), " · "] if finding["component"] else None, finding["text"]),
+            class_=_SEVERITY_TONES[finding["severity"]],
+        )
+        for finding in findings
+    ]
+    return tag("ul", items, class_="card findings")
+
+
+def _previous(previous: t.Mapping[str, t.Any] | None) -> list[Html] | None:
+    if previous is None:
+        return None
+    rows = [tag("p", change) for change in previous["changes"]] or [tag("p", "No notable difference.")]
+    text = f"{previous['verdict']}, finished {moment_text(previous['finished'])}: "
+    intro = tag("p", text, tag("code", previous["run_id"]), class_="soft")
+    return [tag("h2", "Since the run before"), tag("div", intro, rows, class_="card allclear")]
+
+
+def _evidence(report: t.Mapping[str, t.Any]) -> Html:
+    audit, integrity = report["audit"], report["audit"]["integrity"]
+    proofs = ", ".join(f"{name} {level}" for name, level in integrity["proofs"].items())
+    result = tag("b", integrity["result"], class_=_INTEGRITY_TONES[integrity["result"]], style="color:var(--tone)")
+    rows: list[tuple[str, t.Any]] = [
+        ("Test", tag("code", audit["test_id"])),
+        ("Scenario", audit["scenario"]),
+        ("Participants", ", ".join(audit["participants"]) or NOTHING),
+        ("Systems", ", ".join(audit["systems"]) or NOTHING),
+        ("Targets and actuals", [tag("div", _target_line(line)) for line in audit["targets_and_actuals"]] or NOTHING),
+        ("Integrity", [result, f" ({proofs})" if proofs else None]),
+        ("Measured on", _hardware_text(report["hardware"])),
+    ]
+    rows += [
+        (f"{item['name']} on", _hardware_text(item["hardware"])) for item in report["components"] if item["hardware"]
+    ]
+    rows.append(("Retest by", audit["retest_date"] or NOTHING))
+    # Two empty lines to sign on, where nobody has signed yet.
+    signs = audit["sign_offs"] or [
+        {"name": "", "role": "Operator", "date": ""},
+        {"name": "", "role": "Approver", "date": ""},
+    ]
+    return tag(
+        "div",
+        tag("dl", [(tag("dt", name), tag("dd", value)) for name, value in rows]),
+        tag("div", [_sign(sign) for sign in signs], class_="signs"),
+        class_="card evidence",
+    )
+
+
+def _target_line(line: t.Mapping[str, t.Any]) -> str:
+    objective = {"target_s": line["target_s"], "measured_s": line["actual_s"], "at_most_s": line["actual_at_most_s"]}
+    target = duration_text(line["target_s"])
+    return f"{line['component']} {line['objective']}: target {target}, actual {measured_text(objective)}"
+
+
+def _hardware_text(hardware: t.Mapping[str, t.Any]) -> str:
+    processors = f"{hardware.get('cpus') or '?'} × {hardware.get('cpu_model') or 'processor'}"
+    parts = [hardware.get("host"), processors, size_text(hardware.get("memory_bytes")), hardware.get("system")]
+    return ", ".join(str(part) for part in parts if part and part != NOTHING)
+
+
+def _sign(sign: t.Mapping[str, t.Any]) -> Html:
+    signed = " · ".join(part for part in (sign["name"], sign["date"]) if part)
+    return tag("div", tag("b", signed) if signed else None, f"{sign['role'] or 'Signature'}: name, date", class_="sign")
+
+
+def _footer(report: t.Mapping[str, t.Any]) -> Html:
+    kept = f" · kept in {report['repository']}" if report["repository"] else ""
+    version = report["controller"].get("ansible_version") or ""
+    return tag("footer", f"sre.runbooks · ansible-core {version} · finished {moment_text(report['finished'])}{kept}")

@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every kind of probe by its name, and what the probes of one call share."""
+
+from __future__ import annotations
+
+import ssl
+import typing as t
+
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Probe, declare
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.disk import DISK
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.engine import Turnstile
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import HTTP
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import Connections
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.postgresql import POSTGRESQL
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.process import PROCESS
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.recovery_point import RECOVERY_POINT
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.tcp import TCP
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (HTTP, TCP, POSTGRESQL, RECOVERY_POINT, DISK, PROCESS)}
+
+
+class Session:
+    """Connections, TLS contexts and turnstiles of one call. Close it in the event loop that used it."""
+
+    def __init__(self, repository: str | None = None, environment_name: str | None = None) -> None:
+        self.repository = repository
+        self.environment_name = environment_name
+        self.connections = Connections()
+        self._turnstiles: dict[t.Any, Turnstile] = {}
+        self._contexts: dict[t.Any, ssl.SSLContext] = {}
+
+    def turnstile(self, target: t.Any, places: int = 64) -> Turnstile:
+        """The one of that target."""
+        if target not in self._turnstiles:
+            self._turnstiles[target] = Turnstile(places)
+        return self._turnstiles[target]
+
+    def tls_context(self, options: dict[str, t.Any]) -> ssl.SSLContext:
+        """One context for probes with the same TLS options. Raises ValueError for unusable files."""
+        key = tuple(options[name] for name in ("validate_certs", "ca_cert", "client_cert", "client_key"))
+        if key not in self._contexts:
+            try:
+                context = ssl.create_default_context(cafile=options["ca_cert"])
+                if options["client_cert"]:
+                    context.load_cert_chain(options["client_cert"], options["client_key"])
+            except (OSError, ssl.SSLError) as error:
+                files = ", ".join(str(name) for name in key[1:] if name)
+                raise ValueError(f"the TLS files ({files}) cannot be used: {error}") from None
+            if not options["validate_certs"]:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            self._contexts[key] = context
+        return self._contexts[key]
+
+    def close(self) -> None:
+        self.connections.close()
+
+
+def declare_all(declarations: t.Sequence[t.Any], session: Session) -> list[Probe]:
+    """Check every declaration before anything runs. Raises InvalidInput for the first bad one."""
+    return [declare(raw, position, KINDS, session) for position, raw in enumerate(declarations, start=1)]

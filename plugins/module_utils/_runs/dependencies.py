@@ -59,3 +59,21 @@ def _cycle(waiting: t.Mapping[str, set[str]]) -> list[str]:
             circle = circle[start:] + circle[:start]
             return [*circle, circle[0]]
         path.append(following)
+
+
+def declared(components: t.Mapping[str, t.Any]) -> dict[str, list[str]]:
+    """name → names from ``{name: {depends_on: [...]}}`` or ``{name: [...]}``. Raises :class:`InvalidInput`."""
+    found: dict[str, list[str]] = {}
+    for name, given in components.items():
+        needed = given.get("depends_on") if isinstance(given, t.Mapping) else given
+        needed = [] if needed is None else needed
+        if isinstance(needed, str) or not isinstance(needed, t.Iterable):
+            raise InvalidInput(
+                "its dependencies are not a list",
+                component=str(name),
+                expected="a list of components' names",
+                found=repr(needed)[:100],
+                next_command="correct component_depends_on in the inventory",
+            )
+        found[str(name)] = [str(item) for item in needed]
+    return found

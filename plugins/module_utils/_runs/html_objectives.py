@@ -25,17 +25,22 @@ _GAUGE_TITLES = {"rpo": "data loss allowed and measured", "rto": "recovery time 
 
 def component_card(component: t.Mapping[str, t.Any], kind: str) -> Html:
     engine = f"{component['engine']} {component['engine_version'] or ''}".strip()
+    gauges = [_gauge(name, component[name]) for name in ("rpo", "rto") if _applies(component[name])]
     title = tag("div", tag("h3", component["name"]), tag("p", engine, class_="soft") if engine else None)
     return tag(
         "article",
         tag("header", title, tag("span", component["verdict"], class_="badge", title=component["reason"])),
         tag("p", component["message"], class_="message") if component["message"] else None,
-        tag("div", [_gauge(name, component[name]) for name in ("rpo", "rto")], class_="gauges"),
+        tag("div", gauges, class_="gauges") if gauges else None,
         _ladder(component["proof"]),
         _details(component, kind),
         _probes(component["probes"]),
         class_=f"card component {component['verdict']}",
     )
+
+
+def _applies(objective: t.Mapping[str, t.Any]) -> bool:
+    return any(objective[name] is not None for name in ("target_s", "measured_s", "at_most_s"))
 
 
 def _gauge(name: str, objective: t.Mapping[str, t.Any]) -> Html:

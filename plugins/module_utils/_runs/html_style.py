@@ -47,7 +47,7 @@ code { font-family: ui-monospace, "SF Mono", "Cascadia Mono", "Liberation Mono",
 .seal svg { width: 34px; height: 34px; stroke: var(--card); stroke-width: 2.6; fill: none; stroke-linecap: round; stroke-linejoin: round; }
 .hero h1 { font-size: 30px; line-height: 1.15; letter-spacing: -.015em; color: var(--tone); }
 .hero h1 + p { font-size: 16px; margin-top: 5px; overflow-wrap: anywhere; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 1px; background: var(--line); border-top: 1px solid var(--line); }
+.facts { display: grid; grid-template-columns: 1.5fr repeat(4, 1fr); gap: 1px; background: var(--line); border-top: 1px solid var(--line); }
 .facts div { background: var(--card); padding: 13px 18px; min-width: 0; }
 .facts dt { font-size: 12px; color: var(--soft); }
 .facts dd { font-size: 16px; font-weight: 600; overflow-wrap: anywhere; }
@@ -73,7 +73,7 @@ code { font-family: ui-monospace, "SF Mono", "Cascadia Mono", "Liberation Mono",
 .basis { font-size: 12px; line-height: 1.4; color: var(--faint); }
 .ladder { display: grid; grid-template-columns: repeat(4, 1fr); list-style: none; margin-top: 18px; font-size: 12px; color: var(--faint); }
 .ladder li { position: relative; padding-top: 19px; text-align: center; }
-.ladder li::before { content: ""; position: absolute; top: 6px; left: -50%; width: 100%; height: 2px; background: var(--track); }
+.ladder li::before { content: ""; position: absolute; top: 6px; left: calc(-50% + 9px); width: calc(100% - 18px); height: 2px; background: var(--track); }
 .ladder li:first-child::before { display: none; }
 .ladder li::after { content: ""; position: absolute; top: 1px; left: calc(50% - 6px); width: 12px; height: 12px; border-radius: 50%; background: var(--card); border: 2px solid var(--track); }
 .ladder .reached { color: var(--ink); }
@@ -93,7 +93,7 @@ code { font-family: ui-monospace, "SF Mono", "Cascadia Mono", "Liberation Mono",
 .allclear { padding: 13px 18px; color: var(--soft); }
 
 .timeline { padding: 18px 22px 16px; }
-.axis, .lane { display: grid; grid-template-columns: 200px 1fr 92px; gap: 12px; align-items: center; }
+.axis, .lane { display: grid; grid-template-columns: 236px 1fr 92px; gap: 12px; align-items: center; }
 .axis { font-size: 12px; color: var(--faint); height: 20px; }
 .ticks { position: relative; height: 100%; }
 .ticks span { position: absolute; transform: translateX(-50%); white-space: nowrap; }
@@ -121,7 +121,7 @@ code { font-family: ui-monospace, "SF Mono", "Cascadia Mono", "Liberation Mono",
 table { width: 100%; border-collapse: collapse; font-size: 14px; }
 th { text-align: left; font-weight: 600; font-size: 12px; color: var(--soft); }
 th, td { padding: 9px 14px; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
-tr:first-child th { border-top: 0; }
+tr:first-child th { border-top: 0; } th:last-child { width: 70%; } td:nth-child(2) { white-space: nowrap; }
 td.tone { color: var(--tone); font-weight: 650; }
 .scroll { overflow-x: auto; }
 footer { margin-top: 26px; font-size: 12px; color: var(--faint); overflow-wrap: anywhere; }
@@ -131,7 +131,7 @@ footer { margin-top: 26px; font-size: 12px; color: var(--faint); overflow-wrap: 
   .top { flex-direction: column; gap: 0; }
   .hero-verdict { padding: 20px 18px; gap: 14px; } .seal { width: 46px; height: 46px; } .seal svg { width: 26px; height: 26px; }
   .hero h1 { font-size: 24px; } .hero h1 + p { font-size: 15px; }
-  .facts { grid-template-columns: 1fr 1fr; }
+  .facts { grid-template-columns: 1fr 1fr; } .facts div:first-child { grid-column: 1 / -1; }
   .component { padding: 16px; } .gauges { gap: 16px; } .gauge-value { font-size: 21px; }
   .timeline { padding: 14px; }
   .axis { grid-template-columns: 1fr; } .axis > :first-child, .axis > :last-child { display: none; }
@@ -153,7 +153,13 @@ footer { margin-top: 26px; font-size: 12px; color: var(--faint); overflow-wrap: 
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   body { font-size: 12px; } main { max-width: none; padding: 0; }
   h2 { margin: 20px 0 8px; break-after: avoid; }
-  .components { grid-template-columns: 1fr 1fr; }
-  .axis, .lane { grid-template-columns: 170px 1fr 80px; }
+  .components { grid-template-columns: 1fr 1fr; gap: 10px; }
+  .hero-verdict { padding: 16px 20px; } .hero h1 { font-size: 23px; } .hero h1 + p { font-size: 13px; }
+  .seal { width: 46px; height: 46px; } .seal svg { width: 26px; height: 26px; }
+  .facts div { padding: 8px 14px; } .facts dd { font-size: 12.5px; } .facts dt, .basis { font-size: 10.5px; }
+  .component { padding: 14px 16px; } .gauge-value { font-size: 19px; } .details, .findings li, .lane { font-size: 11.5px; }
+  .lane { min-height: 20px; } .rail { height: 20px; } .rail i { top: 4px; height: 12px; }
+  .evidence > dl { font-size: 11.5px; } .evidence > dl > * { padding: 5px 0; } .evidence, .timeline { break-inside: avoid-page; }
+  .axis, .lane { grid-template-columns: 200px 1fr 72px; }
 }
 """

@@ -99,6 +99,9 @@ def _hero(report: t.Mapping[str, t.Any]) -> Html:
 
 
 def _sentence(text: str) -> str:
+    """With a capital, unless it starts with a component's name."""
+    if text.partition(" ")[0].endswith(":"):
+        return text
     return text[:1].upper() + text[1:]
 
 
@@ -119,7 +122,8 @@ def _lost_rows(report: t.Mapping[str, t.Any]) -> list[Html] | None:
         named = [row_text(row) for row in item["lost_rows"][:_ROWS_LISTED]]
         left = item["rows_lost"] - len(named) if item["rows_lost"] is not None else 0
         text = ", ".join(named) + (f" and {left} more" if left > 0 else "")
-        rows.append(tag("tr", tag("td", item["name"]), tag("td", str(item["rows_lost"])), tag("td", tag("code", text))))
+        count = "unknown" if item["rows_lost"] is None else f"{item['rows_lost']:,}"
+        rows.append(tag("tr", tag("td", item["name"]), tag("td", count), tag("td", tag("code", text))))
     heading = tag("tr", [tag("th", name) for name in ("Component", "Rows", "Which")])
     return [tag("h2", "Rows lost"), tag("div", tag("table", heading, rows), class_="card scroll")]
 

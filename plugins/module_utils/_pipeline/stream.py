@@ -36,6 +36,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.compression
     DEFAULT_LEVEL,
     compress,
     decompress,
+    useful_workers,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import StoredObject
@@ -116,7 +117,7 @@ def store_stream(
     small = len(first) < CHUNK
     chunks = raw.over(_continued(first, source, small), progress)
     if encoding.compress:
-        chunks = compress(chunks if small else ahead(chunks), encoding.level)
+        chunks = compress(chunks if small else ahead(chunks), encoding.level, 0 if small else useful_workers())
     if encoding.recipients:
         chunks = encrypt(chunks, encoding.recipients)
     elif not small:

@@ -14,28 +14,20 @@ import os
 import secrets
 import shutil
 import signal
-import stat
 import subprocess
 import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput, Refused
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import configuration
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import PostgresqlAddress
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give, make_directory, reachable
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.postmaster import Postmaster, alive
 
 MARKER = ".sre_runbooks_instance.json"
-SETTINGS_FILE = "sre_runbooks.conf"
 _SOCKET_LIMIT = 107
 _INITIALISING = ".initialising"
-_HBA = """\
-# Written by sre.runbooks: this machine only, always with a password.
-local all all scram-sha-256
-host all all 127.0.0.1/32 scram-sha-256
-host all all ::1/128 scram-sha-256
-local replication all scram-sha-256
-host replication all 127.0.0.1/32 scram-sha-256
-"""
 
 
 class Instance:
@@ -92,11 +84,7 @@ class Instance:
     @property
     def ours(self) -> bool:
         """Whether this collection made the data directory, here: a copied marker does not count."""
-        try:
-            with open(os.path.join(self.data_dir, MARKER), encoding="utf-8") as file:
-                return bool(json.load(file).get("data_dir") == self.data_dir)
-        except (OSError, ValueError, AttributeError):
-            return False
+        return read_marker(self.data_dir) is not None
 
     @property
     def major(self) -> int | None:
@@ -151,12 +139,11 @@ class Instance:
                 cwd="/",
                 environment={"LC_ALL": "C.UTF-8", "PGDATA": ""},
             )
-            _write(os.path.join(beginning, "pg_hba.conf"), _HBA, self.user)
-            _write(os.path.join(beginning, SETTINGS_FILE), "", self.user)
+            _write(os.path.join(beginning, "pg_hba.conf"), configuration.HBA, self.user)
+            _write(os.path.join(beginning, configuration.SETTINGS_FILE), "", self.user)
             with open(os.path.join(beginning, "postgresql.conf"), "a", encoding="utf-8") as file:
-                file.write(f"\ninclude '{SETTINGS_FILE}'\n")
-            marker = json.dumps({"data_dir": self.data_dir, "superuser": superuser}, sort_keys=True) + "\n"
-            _write(os.path.join(beginning, MARKER), marker, self.user)
+                file.write(f"\ninclude '{configuration.SETTINGS_FILE}'\n")
+            self._mark(beginning)
             if os.path.isdir(self.data_dir):
                 os.rmdir(self.data_dir)
             os.rename(beginning, self.data_dir)
@@ -165,25 +152,18 @@ class Instance:
             shutil.rmtree(beginning, ignore_errors=True)
         return password
 
+    def _mark(self, directory: str) -> None:
+        marker = {"data_dir": self.data_dir, "socket_dir": self.socket_dir, "port": self.port, "log": self.log}
+        _write(os.path.join(directory, MARKER), json.dumps(marker, sort_keys=True) + "\n", self.user)
+
     def settings_text(self, settings: t.Mapping[str, t.Any], tcp: bool = True) -> str:
         """The content of our settings file: what is always so, then ``settings``."""
-        wanted: dict[str, t.Any] = {
-            "listen_addresses": "127.0.0.1" if tcp else "",
-            "port": self.port,
-            "unix_socket_directories": self.socket_dir,
-            "unix_socket_permissions": "0700",
-            "password_encryption": "scram-sha-256",
-            "logging_collector": "off",
-            "log_timezone": "UTC",
-            "timezone": "UTC",
-            **settings,
-        }
-        return "".join(f"{name} = {_quote(value)}\n" for name, value in sorted(wanted.items()))
+        return configuration.settings_text(self.port, self.socket_dir, settings, tcp)
 
     def current_settings_text(self) -> str:
         """What our settings file holds now; empty when there is none."""
         try:
-            with open(os.path.join(self.data_dir, SETTINGS_FILE), encoding="utf-8") as file:
+            with open(os.path.join(self.data_dir, configuration.SETTINGS_FILE), encoding="utf-8") as file:
                 return file.read()
         except OSError:
             return ""
@@ -193,7 +173,9 @@ class Instance:
         text = self.settings_text(settings, tcp)
         if text == self.current_settings_text():
             return False
-        _write(os.path.join(self.data_dir, SETTINGS_FILE), text, self.user)
+        if self.ours:
+            self._mark(self.data_dir)
+        _write(os.path.join(self.data_dir, configuration.SETTINGS_FILE), text, self.user)
         return True
 
     def start(self, timeout: float = 60.0, tied: bool = False) -> int:
@@ -209,9 +191,7 @@ class Instance:
             return running
         self._check_reachable(self.bin_dir, "the server's programs")
         self._check_reachable(self.data_dir, "the data directory")
-        if not os.path.isdir(self.socket_dir):
-            os.makedirs(self.socket_dir, 0o700)
-            give(self.socket_dir, self.user)
+        self._prepare_socket_dir()
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
         # SIGQUIT, not SIGKILL: the server then ends its own children and frees its shared memory.
         setup = _process.child_setup(self.user, signal.SIGQUIT) if tied else _detached_setup(self.user)
@@ -234,16 +214,37 @@ class Instance:
             raise
         return self._child.pid
 
-    def stop(self, timeout: float = 60.0) -> bool:
-        """Stop the server: sessions are ended, then at once. Returns whether it ran.
+    def _prepare_socket_dir(self) -> None:
+        if not os.path.isdir(self.socket_dir):
+            os.makedirs(self.socket_dir, 0o700)
+            give(self.socket_dir, self.user)
+        owner = os.stat(self.socket_dir).st_uid
+        if owner != os.stat(self.data_dir).st_uid:
+            raise Refused(
+                f"the directory {self.socket_dir} belongs to somebody else",
+                expected=f"an owner like that of {self.data_dir}",
+                found=f"user number {owner}",
+                next_command="choose another socket_dir",
+            )
 
+    def stop(self, timeout: float = 60.0, mode: str = "fast") -> bool:
+        """Stop the server. Returns whether it ran.
+
+        :arg mode: "fast" ends the sessions and, when that takes too long, goes on as "immediate", which skips the last
+            checkpoint; "kill" is a crash, for rehearsing one.
         :raises EngineError: when it is still there after ``timeout`` seconds.
         """
         pid = self.pid()
         if pid is None:
             self._reap()
             return False
-        if not self._end(pid, signal.SIGINT, timeout * 0.75) and not self._end(pid, signal.SIGQUIT, timeout * 0.25):
+        if mode == "kill":
+            Postmaster(self.data_dir).kill()
+            self._reap()
+            return True
+        if mode == "fast" and self._end(pid, signal.SIGINT, timeout * 0.75):
+            return True
+        if not self._end(pid, signal.SIGQUIT, timeout * 0.25):
             raise EngineError(
                 f"the server over {self.data_dir} does not stop",
                 expected=f"gone within {timeout:g} s",
@@ -251,8 +252,8 @@ class Instance:
             )
         return True
 
-    def remove(self) -> bool:
-        """Stop the server and delete everything that it had. Returns whether there was anything.
+    def remove(self, mode: str = "fast", check_mode: bool = False) -> bool:
+        """Stop the server and delete everything that it had. Returns whether there is (was) anything.
 
         :raises Refused: for a data directory that this collection did not make.
         """
@@ -265,13 +266,17 @@ class Instance:
                 found="none that fits",
                 next_command="delete it by hand if that is meant",
             )
-        self.stop()
+        if check_mode:
+            return there
+        self.stop(mode=mode)
+        Postmaster(self.data_dir).free_memory()
         # The name first: a removal that is interrupted leaves nothing that could be started.
         if os.path.isdir(self.data_dir):
             shutil.rmtree(beginning, ignore_errors=True)
             os.rename(self.data_dir, beginning)
         shutil.rmtree(beginning, ignore_errors=True)
-        for path in (self.log, os.path.join(self.socket_dir, f".s.PGSQL.{self.port}")):
+        socket = os.path.join(self.socket_dir, f".s.PGSQL.{self.port}")
+        for path in (self.log, socket, f"{socket}.lock"):
             if os.path.lexists(path):
                 os.unlink(path)
         if os.path.isdir(self.socket_dir) and not os.listdir(self.socket_dir):
@@ -280,29 +285,18 @@ class Instance:
 
     def pid(self) -> int | None:
         """The server's process number when it runs; None otherwise, whatever a stale file says."""
-        lines = self._pid_file()
-        if not lines or not lines[0].lstrip("-").isdigit():
-            return None
-        pid = abs(int(lines[0]))
         self._reap()
-        return pid if _serves(pid, self.data_dir) else None
-
-    def _pid_file(self) -> list[str]:
-        try:
-            with open(os.path.join(self.data_dir, "postmaster.pid"), encoding="utf-8") as file:
-                return file.read().splitlines()
-        except OSError:
-            return []
+        return Postmaster(self.data_dir).pid
 
     def _wait_ready(self, pid: int, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while True:
-            lines = self._pid_file()
-            # The eighth line is what pg_ctl waits for too; a stale file names another process.
-            if len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() in ("ready", "standby"):
+            postmaster = Postmaster(self.data_dir)
+            # A stale file names another process.
+            if postmaster.recorded_pid == pid and postmaster.ready:
                 return
             self._reap()
-            if not _alive(pid):
+            if not alive(pid):
                 raise EngineError(
                     f"the server over {self.data_dir} did not start",
                     expected="a server that accepts connections",
@@ -324,7 +318,7 @@ class Instance:
         except ProcessLookupError:
             pass
         deadline = time.monotonic() + timeout
-        while _alive(pid):
+        while alive(pid):
             self._reap()
             if time.monotonic() > deadline:
                 return False
@@ -354,6 +348,17 @@ class Instance:
             )
 
 
+def read_marker(data_dir: str) -> dict[str, t.Any] | None:
+    """``socket_dir``, ``port`` and ``log`` of the server that this collection made in that very place, else None."""
+    try:
+        with open(os.path.join(data_dir, MARKER), encoding="utf-8") as file:
+            marker = json.load(file)
+    except (OSError, ValueError):
+        return None
+    fits = isinstance(marker, dict) and marker.get("data_dir") == os.path.abspath(data_dir)
+    return t.cast("dict[str, t.Any]", marker) if fits else None
+
+
 def _write(path: str, text: str, user: str | None) -> None:
     """Replace a file in one step, 0600 and owned by ``user``."""
     temporary = f"{path}.new"
@@ -361,15 +366,6 @@ def _write(path: str, text: str, user: str | None) -> None:
         file.write(text)
     give(temporary, user)
     os.replace(temporary, path)
-
-
-def _quote(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    text = str(value)
-    if "\n" in text or "\0" in text:
-        raise InvalidInput("a setting cannot hold a line break", expected="one line", found=repr(text[:80]))
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _server_environment() -> dict[str, str]:
@@ -382,25 +378,3 @@ def _detached_setup(user: str | None) -> t.Callable[[], None]:
     """Become ``user`` without being tied to the parent's life."""
     # A death signal of 0 is none.
     return _process.child_setup(user, 0)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
-    except (OSError, IndexError):
-        return False
-
-
-def _serves(pid: int, data_dir: str) -> bool:
-    """Whether the process is a server over that directory: process numbers are used again."""
-    if not _alive(pid):
-        return False
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            if os.fsencode(data_dir) in file.read():
-                return True
-        there, here = os.stat(f"/proc/{pid}/cwd"), os.stat(data_dir)
-        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) and stat.S_ISDIR(here.st_mode)
-    except OSError:
-        return False

@@ -21,6 +21,7 @@ import stat
 import typing as t
 import urllib.parse
 
+from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     IntegrityError,
     InvalidInput,
@@ -259,10 +260,20 @@ class FileStore:
 
     def now(self) -> datetime.datetime:
         # On a shared mount the server stamps files, and its clock is the one that every actor sees.
-        with self._hidden_file("the repository's clock") as (_hidden, target):
-            with self._explained("write", "the repository's clock"):
-                os.utime(target.fileno())
-                return _moment(os.fstat(target.fileno()))
+        try:
+            with self._hidden_file("the repository's clock") as (_hidden, target):
+                with self._explained("write", "the repository's clock"):
+                    os.utime(target.fileno())
+                    return _moment(os.fstat(target.fileno()))
+        except RepositoryError:
+            return _clock.now()
+
+    def check_writable(self) -> None:
+        with self._hidden_file("a test object") as (_hidden, target):
+            with self._explained("write", "a test object"):
+                target.write(b"x" * 4096)
+                target.flush()
+                os.fsync(target.fileno())
 
     def free_bytes(self) -> int | None:
         with self._explained("measure", "the repository"):

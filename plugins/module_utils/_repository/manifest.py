@@ -81,6 +81,27 @@ class StoredObject:
         )
 
 
+@dataclass(frozen=True)
+class _Totals:
+    objects: int
+    size: int
+    raw_size: int
+    encrypted: bool
+
+    @classmethod
+    def of(cls, objects: t.Sequence[StoredObject]) -> _Totals:
+        return cls(
+            len(objects),
+            sum(stored.length for stored in objects),
+            sum(stored.raw_length for stored in objects),
+            any("age" in stored.encoding for stored in objects),
+        )
+
+
+#: The attributes of a point that grow with its component.
+_DETAILS = ("objects", "content", "encryption", "tool_versions")
+
+
 @dataclass
 class RecoveryPoint:
     """One consistent copy of one component. Times are aware and in UTC, durations in seconds."""
@@ -115,12 +136,32 @@ class RecoveryPoint:
     @property
     def size(self) -> int:
         """Bytes in the repository, without the manifest and the proofs."""
-        return sum(stored.length for stored in self.objects)
+        return self._totals().size
 
     @property
     def raw_size(self) -> int:
         """Bytes before compression and encryption."""
-        return sum(stored.raw_length for stored in self.objects)
+        return self._totals().raw_size
+
+    def _totals(self) -> _Totals:
+        totals = self.__dict__.get("_kept_totals")
+        return totals if totals is not None else _Totals.of(self.objects)
+
+    def forget_details(self, reload: t.Callable[[], RecoveryPoint]) -> None:
+        """Let go of what makes a listing of ten thousand points large; ``reload`` brings it back on first use."""
+        self.__dict__["_kept_totals"] = _Totals.of(self.objects)
+        self.__dict__["_reload"] = reload
+        for name in _DETAILS:
+            del self.__dict__[name]
+
+    def __getattr__(self, name: str) -> t.Any:
+        # Only asked for attributes that are not there.
+        if name not in _DETAILS or "_reload" not in self.__dict__:
+            raise AttributeError(name)
+        whole = self.__dict__["_reload"]()
+        for detail in _DETAILS:
+            self.__dict__[detail] = whole.__dict__[detail]
+        return self.__dict__[name]
 
     @property
     def level(self) -> str:
@@ -143,7 +184,7 @@ class RecoveryPoint:
     def facts(self) -> dict[str, t.Any]:
         """What modules return: small, however many objects and tables there are."""
         return {
-            "id": self.point_id,
+            "point_id": self.point_id,
             "component": self.component,
             "environment": self.environment,
             "repository_id": self.repository_id,
@@ -154,10 +195,10 @@ class RecoveryPoint:
             "consistency_time": format_time(self.consistency_time),
             "finished": format_time(self.finished),
             "duration_s": self.duration_s,
-            "objects_count": len(self.objects),
+            "objects_count": self._totals().objects,
             "size": self.size,
             "raw_size": self.raw_size,
-            "encrypted": any("age" in stored.encoding for stored in self.objects),
+            "encrypted": self._totals().encrypted,
             "previous": self.previous,
             "level": self.level,
             "proofs": [

@@ -69,7 +69,13 @@ class Store(t.Protocol):
         """Remove an object; a missing one is fine."""
 
     def now(self) -> datetime.datetime:
-        """The store's own clock, the one that stamps ``ObjectStat.modified``. May write a temporary file."""
+        """The store's own clock, the one that stamps ``ObjectStat.modified``. May write a temporary file.
+
+        Where nothing can be written it is this host's clock: good enough for an age, and a lease fails on writing.
+        """
+
+    def check_writable(self) -> None:
+        """Write and forget a few bytes. Raises :class:`RepositoryError` saying why that is not possible."""
 
     def free_bytes(self) -> int | None:
         """Bytes that still fit, or None where the store has no such limit."""

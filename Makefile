@@ -27,7 +27,7 @@ demo: ## back up, prove, destroy and rebuild a real PostgreSQL environment in ab
 	@$(call in_core,$(CORE)); python tools/demo up
 
 demo-down: ## stop the demo and remove what it made
-	@$(call in_core,$(CORE)); python tools/demo down
+	@python3 tools/demo down
 
 test: system-packages lint checks unit integration molecule robustness ## every check and test, as continuous integration runs them
 	@echo "make test: everything passed"

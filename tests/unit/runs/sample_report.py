@@ -6,7 +6,7 @@ import copy
 import datetime
 import typing as t
 
-START = datetime.datetime(2026, 11, 21, 5, 10, tzinfo=datetime.timezone.utc)
+START = datetime.datetime(2026, 11, 21, 5, 10, tzinfo=datetime.UTC)
 
 
 def _at(seconds: float) -> str:
@@ -53,7 +53,9 @@ def _component(name: str, **changes: t.Any) -> dict[str, t.Any]:
     return {**component, **changes}
 
 
-def _step(at: float, took: float | None, component: str | None, step: str, outcome: str = "ok", **facts: t.Any) -> dict[str, t.Any]:
+def _step(
+    at: float, took: float | None, component: str | None, step: str, outcome: str = "ok", **facts: t.Any
+) -> dict[str, t.Any]:
     return {"at": _at(at), "duration_s": took, "component": component, "step": step, "outcome": outcome, "facts": facts}
 
 
@@ -186,7 +188,9 @@ def troubled_report() -> dict[str, t.Any]:
             proof="verified",
             rows_lost=None,
             lost_rows=[],
-            damaged_points=[{"point_id": "20261120T050000Z-1111", "reason": "objects/db-0001/3051.dat.zst: sha256 differs"}],
+            damaged_points=[
+                {"point_id": "20261120T050000Z-1111", "reason": "objects/db-0001/3051.dat.zst: sha256 differs"}
+            ],
         ),
         _component(
             "billing_db",
@@ -212,7 +216,16 @@ def troubled_report() -> dict[str, t.Any]:
             rows_lost=None,
             lost_rows=[HOSTILE],
             depends_on=[HOSTILE],
-            probes=[{"name": HOSTILE, "kind": HOSTILE, "outcome": "failed", "critical": True, "message": HOSTILE, "duration_s": None}],
+            probes=[
+                {
+                    "name": HOSTILE,
+                    "kind": HOSTILE,
+                    "outcome": "failed",
+                    "critical": True,
+                    "message": HOSTILE,
+                    "duration_s": None,
+                }
+            ],
         ),
         service,
     ]
@@ -223,10 +236,18 @@ def troubled_report() -> dict[str, t.Any]:
     ]
     report["findings"] = [
         {"severity": "failure", "component": "orders_db", "text": "the recovery point does not hold what was recorded"},
-        {"severity": "failure", "component": "orders_db", "text": "recovery point 20261120T050000Z-1111 is damaged: sha256 differs"},
+        {
+            "severity": "failure",
+            "component": "orders_db",
+            "text": "recovery point 20261120T050000Z-1111 is damaged: sha256 differs",
+        },
         {"severity": "warning", "component": "billing_db", "text": "RTO missed: 21 m 51 s measured, 10 m 00 s allowed"},
         {"severity": "note", "component": HOSTILE, "text": HOSTILE},
     ]
     report["audit"]["sign_offs"] = [{"name": "Grace H.", "role": "Approver", "date": "2026-11-21"}]
-    report["audit"]["integrity"] = {"result": "damaged", "proofs": {"orders_db": "verified"}, "damaged": ["orders_db 1"]}
+    report["audit"]["integrity"] = {
+        "result": "damaged",
+        "proofs": {"orders_db": "verified"},
+        "damaged": ["orders_db 1"],
+    }
     return report

@@ -1,0 +1,96 @@
+"""Verdicts: what was not measured never counts as met."""
+
+from __future__ import annotations
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import (
+    VERDICTS,
+    Objective,
+    judge_component,
+    runbook_kind,
+    worst_verdict,
+)
+
+NONE = Objective()
+KEPT = Objective(60, 10)
+BROKEN = Objective(60, 61)
+UNMEASURED = Objective(60)
+PROBE = {"name": "port", "outcome": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("runbook", "kind"),
+    [
+        ("back_up_components", "backup"),
+        ("backup", "backup"),
+        ("drill_restores", "drill"),
+        ("restore_components", "restore"),
+        ("rebuild_environment", "rebuild"),
+        ("check_health", "health"),
+        ("rotate_secrets", "other"),
+    ],
+)
+def test_kind(runbook: str, kind: str) -> None:
+    assert runbook_kind(runbook) == kind
+
+
+@pytest.mark.parametrize(
+    ("objective", "verdict"),
+    [
+        (NONE, None),
+        (Objective(None, 5), None),
+        (KEPT, "met"),
+        (Objective(60, 60), "met"),
+        (BROKEN, "missed"),
+        (UNMEASURED, "unknown"),
+        (Objective(60, None, 59), "met"),
+        (Objective(60, None, 61), "unknown"),
+        (Objective(0, 0), "met"),
+    ],
+)
+def test_objective(objective: Objective, verdict: str | None) -> None:
+    assert objective.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "outcome", "rpo", "rto", "verdict"),
+    [
+        ("backup", "postgresql", "ok", KEPT, UNMEASURED, "met"),
+        ("backup", "postgresql", "ok", UNMEASURED, KEPT, "unknown"),
+        ("backup", "postgresql", "changed", BROKEN, KEPT, "missed"),
+        ("backup", "postgresql", "failed", KEPT, KEPT, "failed"),
+        ("backup", "postgresql", None, KEPT, KEPT, "unknown"),
+        ("backup", "service", "skipped", NONE, UNMEASURED, "met"),
+        ("drill", "postgresql", "ok", UNMEASURED, KEPT, "met"),
+        ("drill", "postgresql", "ok", KEPT, BROKEN, "missed"),
+        ("drill", "postgresql", "skipped", KEPT, UNMEASURED, "unknown"),
+        ("restore", "postgresql", "changed", UNMEASURED, KEPT, "met"),
+        ("restore", "postgresql", "changed", BROKEN, KEPT, "missed"),
+        ("rebuild", "postgresql", "changed", UNMEASURED, KEPT, "unknown"),
+        ("rebuild", "postgresql", "changed", KEPT, KEPT, "met"),
+        ("rebuild", "service", "ok", UNMEASURED, KEPT, "met"),
+        ("rebuild", "service", "ok", NONE, BROKEN, "missed"),
+        ("health", "postgresql", "ok", BROKEN, NONE, "missed"),
+    ],
+)
+def test_component(kind: str, engine: str, outcome: str | None, rpo: Objective, rto: Objective, verdict: str) -> None:
+    assert judge_component(kind, engine, outcome, rpo, rto, [PROBE])[0] == verdict
+
+
+def test_health_without_probes_is_not_healthy() -> None:
+    assert judge_component("health", "service", "ok", NONE, NONE, [])[0] == "unknown"
+
+
+def test_nothing_checked_proves_nothing() -> None:
+    assert worst_verdict([]) == "unknown"
+
+
+@hypothesis.given(st.lists(st.sampled_from(VERDICTS), min_size=1))
+def test_worst_counts(verdicts: list[str]) -> None:
+    worst = worst_verdict(verdicts)
+    assert worst in verdicts
+    assert (worst == "met") == (set(verdicts) == {"met"})
+    assert (worst == "failed") == ("failed" in verdicts)

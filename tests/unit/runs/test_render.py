@@ -1,0 +1,186 @@
+"""The three faces of a report: complete, aligned, and harmless whatever a component is called."""
+
+from __future__ import annotations
+
+import html.parser
+import pathlib
+import re
+import sys
+import typing as t
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.markup import Html, tag
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_html import render_html
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_markdown import render_markdown
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_text import summary_lines
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from sample_report import HOSTILE, rebuild_report, troubled_report
+
+ELEMENTS = {
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "main",
+    "div",
+    "span",
+    "b",
+    "code",
+    "section",
+    "svg",
+    "path",
+    "h1",
+    "h2",
+    "h3",
+    "p",
+    "dl",
+    "dt",
+    "dd",
+    "article",
+    "header",
+    "ol",
+    "ul",
+    "li",
+    "i",
+    "table",
+    "tr",
+    "th",
+    "td",
+    "footer",
+}
+
+
+class Page(html.parser.HTMLParser):
+    """Collects elements, attributes and text; checks nesting."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(source)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag != "meta" and not self.get_starttag_text().endswith("/>"):  # type: ignore[union-attr]
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag != "path":
+            assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def with_text(report: t.Any, text: str) -> t.Any:
+    """The report with ``text`` for every name and message from outside."""
+    if isinstance(report, dict):
+        return {key: with_text(value, text) for key, value in report.items()}
+    if isinstance(report, list):
+        return [with_text(value, text) for value in report]
+    return text if report == HOSTILE else report
+
+
+@pytest.mark.parametrize("report", [rebuild_report(), troubled_report()], ids=["rebuild", "troubled"])
+def test_page_is_self_contained(report: dict[str, t.Any]) -> None:
+    source = render_html(report)
+    page = Page(source)
+    assert page.elements <= ELEMENTS
+    assert not [name for name, value in page.attributes if name in ("src", "href", "srcset") or name.startswith("on")]
+    assert "url(" not in source and "@import" not in source
+    assert "default-src 'none'" in dict(page.attributes)["content"] or any(
+        "default-src 'none'" in value for name, value in page.attributes if name == "content"
+    )
+
+
+def test_page_shows_what_was_measured_and_lost() -> None:
+    text = Page(render_html(rebuild_report())).text
+    for shown in (
+        "Objectives met",
+        "41 s",
+        "target 5 m",
+        "1 m 08 s",
+        "118, 119, 120",
+        "asserted",
+        "load flights",
+        "2027-02-19",
+    ):
+        assert shown in text, shown
+
+
+def test_page_shows_trouble() -> None:
+    text = Page(render_html(troubled_report())).text
+    for shown in ("Run failed", "21 m 51 s", "≤ 31 m 40 s", "not measured", "cut off", "sha256 differs", "Grace H."):
+        assert shown in text, shown
+
+
+@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.given(
+    st.text(min_size=1, max_size=40)
+    | st.sampled_from(["<img src=x onerror=1>", "</style>", "' onclick='x", "]]>", "<!--"])
+)
+def test_no_text_becomes_markup(text: str) -> None:
+    page = Page(render_html(with_text(troubled_report(), text)))
+    assert page.elements <= ELEMENTS
+    assert not [name for name, _ in page.attributes if name.startswith("on") or name in ("src", "href")]
+
+
+@hypothesis.given(st.text())
+def test_tag_escapes_text_and_attributes(text: str) -> None:
+    page = Page(tag("p", text, title=text))
+    assert page.elements == {"p"}
+    assert isinstance(tag("p", text), Html)
+
+
+def test_markdown_is_complete_and_escaped() -> None:
+    text = render_markdown(troubled_report())
+    assert text.startswith("# Run failed: drill\\_restores of production\n")
+    assert "<script" not in text.replace("\\<script", "")
+    assert "](http" not in text and "@all" not in text and "\x1b" not in text
+    for line in text.splitlines():
+        if line.startswith("| "):
+            assert re.search(r"[^\\]\|$", line)
+    assert "118, 119, 120" in render_markdown(rebuild_report())
+
+
+@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.given(st.text(min_size=1, max_size=40))
+def test_markdown_tables_keep_their_columns(text: str) -> None:
+    rendered = render_markdown(with_text(troubled_report(), text))
+    tables = re.findall(r"(?:^\|.*\|$\n?)+", rendered, re.MULTILINE)
+    for table in tables:
+        columns = {len(re.findall(r"(?<!\\)\|", re.sub(r"\\\\", "", line))) for line in table.strip().splitlines()}
+        assert len(columns) == 1, table
+
+
+def test_summary_is_aligned_and_names_lost_rows() -> None:
+    lines = summary_lines(rebuild_report(), ["/srv/reports/report.html"])
+    header, rule, *rows = lines[:4]
+    for heading in ("RPO", "RTO", "rows lost", "proof", "verdict"):
+        column = header.index(heading)
+        assert rule[column] == "─" and rule[column - 1] == " "
+        assert all(row[column - 1] == " " and row[column] != " " for row in rows)
+    assert "3 (118, 119, 120)" in rows[0]
+    assert lines[-1] == "report: /srv/reports/report.html"
+    assert "objectives met" in "\n".join(lines)
+
+
+def test_summary_cannot_steer_the_terminal() -> None:
+    assert all(line.isprintable() for line in summary_lines(troubled_report()))
+
+
+def test_lost_rows_beyond_five_are_counted() -> None:
+    report = rebuild_report()
+    report["components"][0].update(rows_lost=12, lost_rows=[{"id": number} for number in range(12)])
+    assert "12 (id=0, id=1, id=2, id=3, id=4, … 7 more)" in summary_lines(report)[2]

@@ -1,0 +1,427 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The exclusive right to operate on a component.
+
+A lease is an epoch: whoever creates ``control/leases/<component>/<epoch>/held.json`` for the next number holds it. It
+ends by ``released.json``, or when nothing was renewed for its time to live by the *store's* clock, plus a margin that
+keeps the holder's own reckoning (which starts before each renewal is asked for) ahead of everybody else's.
+
+Only the highest epoch counts, so that an old holder that wakes up finds a higher number and stops.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+import secrets
+import threading
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.sre.runbooks.plugins.module_utils import _clock
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
+    IntegrityError,
+    InvalidInput,
+    LeaseHeld,
+    LeaseLost,
+    ObjectExists,
+    ObjectMissing,
+    Refused,
+    RepositoryError,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
+    DOCUMENT_LIMIT,
+    FORMAT,
+    canonical_json,
+    check_component,
+    parse_document,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import provably_dead
+
+if t.TYPE_CHECKING:
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+
+#: Seconds that this host's clock and the store's may differ.
+SKEW_LIMIT_S = 30.0
+SHORTEST_TTL_S, LONGEST_TTL_S = 1.0, 7 * 86400.0
+#: The part of the time to live that others wait longer than the holder dares to act.
+_MARGIN = 0.1
+_LONGEST_POLL_S = 5.0
+
+#: Called while waiting, with the holder and the seconds waited so far.
+OnWait = t.Callable[[t.Mapping[str, t.Any], float], None]
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What time it is here, and how to wait; tests bring their own."""
+
+    now: t.Callable[[], datetime.datetime] = _clock.now
+    monotonic: t.Callable[[], float] = time.monotonic
+    sleep: t.Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class LeaseState:
+    """The highest epoch as the repository shows it."""
+
+    epoch: int
+    holder: dict[str, t.Any]
+    run_id: str | None
+    scope: str
+    ttl_s: float
+    #: When it was taken or last renewed, by the store's clock.
+    renewed: datetime.datetime
+    renewals: int
+    released: bool
+
+    def held(self, now: datetime.datetime) -> bool:
+        """Whether somebody may still act on it; ``now`` is the store's time, from before the state was looked up."""
+        expired = (now - self.renewed).total_seconds() > self.ttl_s * (1 + _MARGIN)
+        return not (self.released or expired or provably_dead(self.holder))
+
+    def facts(self, now: datetime.datetime) -> dict[str, t.Any]:
+        return {
+            "epoch": self.epoch,
+            "held": self.held(now),
+            "holder": self.holder,
+            "renewed": _clock.format_time(self.renewed),
+            "ttl_s": self.ttl_s,
+        }
+
+
+@dataclass
+class Lease:
+    """A lease that this process acts under."""
+
+    repository: Repository
+    component: str
+    epoch: int
+    ttl_s: float
+    #: By ``clocks.monotonic``; after it others may take over.
+    deadline: float
+    #: Whether this call took it, as opposed to acting under the one that the run holds already.
+    acquired: bool
+    #: ``run``: kept until the run releases it. ``step``: until the step that took it ends.
+    scope: str
+    clocks: Clocks = field(default_factory=Clocks)
+
+    def check(self) -> None:
+        """Raise :class:`LeaseLost` unless the lease is certainly still held. Call it right before each step that counts."""
+        found = _highest_epoch(self.repository, self.component)
+        if found != self.epoch:
+            raise _lost(self, f"epoch {found}")
+        if self.clocks.monotonic() > self.deadline:
+            raise _lost(self, f"epoch {self.epoch}, not renewed for more than {self.ttl_s:g} s")
+
+    def renew(self) -> None:
+        """Start the time to live anew. Raises :class:`LeaseLost`, or :class:`RepositoryError` when that can't be told."""
+        began = self.clocks.monotonic()
+        prefix = _epoch_prefix(self.component, self.epoch)
+        store = self.repository.store
+        names = sorted(name for name in store.children(prefix) if name.startswith("renewed-"))
+        number = int(names[-1][8:14]) + 1 if names else 1
+        self._check_deadline()
+        with contextlib.suppress(ObjectExists):  # another step of the same run renewed it at this moment
+            store.create(f"{prefix}renewed-{number:06d}.json", canonical_json({"format": FORMAT}))
+        # A renewal that became visible late may have been overlooked by somebody who took over.
+        self._check_deadline()
+        self.check()
+        self.deadline = began + self.ttl_s
+        with contextlib.suppress(RepositoryError):
+            for name in names[:-1]:
+                store.delete(prefix + name)
+
+    def _check_deadline(self) -> None:
+        if self.clocks.monotonic() > self.deadline:
+            raise _lost(self, f"epoch {self.epoch}, not renewed for more than {self.ttl_s:g} s")
+
+    def release(self) -> None:
+        """Let others have it now. Does nothing when it is lost; never raises for the repository's sake: it expires."""
+        with contextlib.suppress(RepositoryError):
+            _mark_released(self.repository, self.component, self.epoch)
+
+
+def current_lease(repository: Repository, component: str) -> LeaseState | None:
+    """The component's highest epoch, held or not; None when there never was one. Raises :class:`IntegrityError`."""
+    while True:
+        epoch = _highest_epoch(repository, component)
+        if epoch is None:
+            return None
+        try:
+            return _read_state(repository, component, epoch)
+        except ObjectMissing:  # removed, because a higher one was taken since
+            if _highest_epoch(repository, component) == epoch:
+                raise _damaged(component, epoch, "no held.json") from None
+
+
+def acquire(
+    repository: Repository,
+    component: str,
+    run_id: str | None,
+    holder: dict[str, t.Any],
+    ttl_s: float,
+    wait_s: float = 0.0,
+    on_wait: OnWait | None = None,
+    scope: str = "run",
+    clocks: Clocks | None = None,
+) -> Lease:
+    """Take the lease, or act under the one that the same run holds.
+
+    :arg wait_s: how long to wait for another holder, in seconds.
+    :raises LeaseHeld: somebody else holds it still.
+    :raises Refused: this host's clock is not the store's.
+    """
+    check_component(component)
+    clocks = clocks or Clocks()
+    if not SHORTEST_TTL_S <= ttl_s <= LONGEST_TTL_S:
+        raise InvalidInput(
+            "not a lease's time to live", component, expected="between 1 s and 7 d", found=f"{ttl_s:g} s"
+        )
+    began = clocks.monotonic()
+    while True:
+        # The time first: a state that is looked up later than it cannot have been renewed in between unseen.
+        now = _store_time(repository, component, clocks)
+        found = current_lease(repository, component)
+        if found is None or not found.held(now):
+            lease = _take(
+                repository, component, run_id, holder, ttl_s, _scope_after(found, run_id, scope), found, clocks
+            )
+            if lease is not None:
+                return lease
+            continue
+        if run_id is not None and found.run_id == run_id:
+            entered = _enter(repository, component, found, clocks)
+            if entered is not None:
+                return entered
+            continue
+        waited = clocks.monotonic() - began
+        if waited >= wait_s:
+            raise _held_by(component, found)
+        if on_wait is not None:
+            on_wait(found.holder, waited)
+        clocks.sleep(max(0.05, min(wait_s - waited, found.ttl_s / 10, _LONGEST_POLL_S)))
+
+
+def release(repository: Repository, component: str, run_id: str | None) -> bool:
+    """Release what the run holds; returns whether it held anything. Somebody else's lease is left alone."""
+    found = current_lease(repository, component)
+    if found is None or found.released or run_id is None or found.run_id != run_id:
+        return False
+    _mark_released(repository, component, found.epoch)
+    return True
+
+
+def break_lease(repository: Repository, component: str) -> int | None:
+    """Release whoever's lease it is, even a damaged one; returns its epoch. For an operator who knows why."""
+    epoch = _highest_epoch(repository, component)
+    if epoch is not None:
+        _mark_released(repository, component, epoch)
+    return epoch
+
+
+@contextlib.contextmanager
+def holding(
+    repository: Repository,
+    component: str,
+    run_id: str | None,
+    holder: dict[str, t.Any],
+    ttl_s: float,
+    wait_s: float = 0.0,
+    on_wait: OnWait | None = None,
+) -> t.Iterator[Lease]:
+    """Hold the lease while the context lasts, renewed by a thread; see :func:`acquire`.
+
+    Inside a run that holds it already (module ``lease``) it is only renewed, and stays held afterwards.
+    """
+    lease = acquire(repository, component, run_id, holder, ttl_s, wait_s, on_wait, scope="step")
+    ended = threading.Event()
+    renewing = threading.Thread(target=_keep_renewed, args=(lease, ended), daemon=True, name=f"lease of {component}")
+    renewing.start()
+    try:
+        yield lease
+    finally:
+        ended.set()
+        renewing.join(timeout=30)
+        if lease.acquired and lease.scope == "step":
+            lease.release()
+
+
+def _keep_renewed(lease: Lease, ended: threading.Event) -> None:
+    """What fails is tried again until the deadline; whether that was too late is for :meth:`Lease.check` to say."""
+    while not ended.wait(lease.ttl_s / 4):
+        try:
+            lease.renew()
+        except LeaseLost:
+            return
+        except (RepositoryError, IntegrityError, OSError):
+            continue
+
+
+def _store_time(repository: Repository, component: str, clocks: Clocks) -> datetime.datetime:
+    store_time = repository.store.now()
+    skew = abs((clocks.now() - store_time).total_seconds())
+    if skew > SKEW_LIMIT_S:
+        raise Refused(
+            "this host's clock differs from the repository's",
+            component,
+            expected=f"at most {SKEW_LIMIT_S:g} s",
+            found=f"{skew:.0f} s",
+            next_command="set the clock (chronyc tracking, timedatectl)",
+        )
+    return store_time
+
+
+def _scope_after(found: LeaseState | None, run_id: str | None, scope: str) -> str:
+    """A run whose lease expired between two of its steps goes on with a new one that is the run's again."""
+    mine = found is not None and not found.released and run_id is not None and found.run_id == run_id
+    return "run" if mine and found is not None and found.scope == "run" else scope
+
+
+def _take(
+    repository: Repository,
+    component: str,
+    run_id: str | None,
+    holder: dict[str, t.Any],
+    ttl_s: float,
+    scope: str,
+    found: LeaseState | None,
+    clocks: Clocks,
+) -> Lease | None:
+    """Try for the next epoch; None when somebody else was faster."""
+    epoch = 1 if found is None else found.epoch + 1
+    began = clocks.monotonic()
+    prefix = _epoch_prefix(component, epoch)
+    document = {
+        "format": FORMAT,
+        "component": component,
+        "epoch": epoch,
+        "run_id": run_id,
+        "holder": holder,
+        "ttl_s": ttl_s,
+        "scope": scope,
+        # Tells two holders without a run apart.
+        "token": secrets.token_hex(8),
+    }
+    try:
+        repository.store.create(f"{prefix}held.json", canonical_json(document))
+    except ObjectExists:
+        return None
+    if _highest_epoch(repository, component) != epoch:
+        # We were so slow that this number had come and gone; it counts for nothing.
+        repository.store.delete(f"{prefix}held.json")
+        return None
+    _forget_earlier(repository, component, epoch)
+    return Lease(repository, component, epoch, ttl_s, began + ttl_s, True, scope, clocks)
+
+
+def _enter(repository: Repository, component: str, found: LeaseState, clocks: Clocks) -> Lease | None:
+    """Act under the lease that the run holds; None when it is lost at this very moment."""
+    # The run's deadline, as far as it can be known here: from its last renewal, by the store's clock.
+    passed = max(0.0, (_store_time(repository, component, clocks) - found.renewed).total_seconds())
+    deadline = clocks.monotonic() + found.ttl_s - passed
+    lease = Lease(repository, component, found.epoch, found.ttl_s, deadline, False, found.scope, clocks)
+    try:
+        lease.renew()
+    except LeaseLost:
+        # Between its time to live and the margin nobody may act on it; soon it is free for the run to take again.
+        clocks.sleep(max(0.05, found.ttl_s * _MARGIN / 4))
+        return None
+    return lease
+
+
+def _forget_earlier(repository: Repository, component: str, epoch: int) -> None:
+    """Epochs that are over are only in the way; where deleting is not allowed they stay and do no harm."""
+    store = repository.store
+    with contextlib.suppress(RepositoryError):
+        for earlier in _epochs(repository, component):
+            if earlier < epoch:
+                for found in list(store.list(_epoch_prefix(component, earlier))):
+                    store.delete(found.key)
+
+
+def _mark_released(repository: Repository, component: str, epoch: int) -> None:
+    with contextlib.suppress(ObjectExists):
+        repository.store.create(f"{_epoch_prefix(component, epoch)}released.json", canonical_json({"format": FORMAT}))
+
+
+def _read_state(repository: Repository, component: str, epoch: int) -> LeaseState:
+    store = repository.store
+    prefix = _epoch_prefix(component, epoch)
+    stats = {found.key[len(prefix) :]: found for found in store.list(prefix)}
+    if "held.json" not in stats:
+        raise ObjectMissing(f"{prefix}held.json is not there", component)
+    try:
+        fields = parse_document(store.read(f"{prefix}held.json", DOCUMENT_LIMIT), f"{prefix}held.json")
+        fields.format()
+        return LeaseState(
+            epoch=epoch,
+            holder=fields.mapping("holder"),
+            run_id=fields.optional_text("run_id"),
+            scope=fields.text("scope", "run|step"),
+            ttl_s=min(max(fields.number("ttl_s"), SHORTEST_TTL_S), LONGEST_TTL_S),
+            renewed=max(found.modified for name, found in stats.items() if name != "released.json"),
+            renewals=sum(name.startswith("renewed-") for name in stats),
+            released="released.json" in stats,
+        )
+    except IntegrityError as error:
+        if "released.json" not in stats:
+            raise _damaged(component, epoch, error.found or str(error)) from None
+        return LeaseState(epoch, {}, None, "step", SHORTEST_TTL_S, stats["held.json"].modified, 0, True)
+
+
+def _epochs(repository: Repository, component: str) -> list[int]:
+    names = repository.store.children(f"control/leases/{check_component(component)}/")
+    return sorted(int(name[:-1]) for name in names if re.fullmatch(r"\d{12}/", name))
+
+
+def _highest_epoch(repository: Repository, component: str) -> int | None:
+    return max(_epochs(repository, component), default=None)
+
+
+def _epoch_prefix(component: str, epoch: int) -> str:
+    return f"control/leases/{check_component(component)}/{epoch:012d}/"
+
+
+def _lost(lease: Lease, found: str) -> LeaseLost:
+    return LeaseLost(
+        "the lease was lost while this step ran; it stops",
+        lease.component,
+        expected=f"epoch {lease.epoch}, renewed",
+        found=found,
+        next_command="run the same playbook again once the other run has ended",
+    )
+
+
+def _held_by(component: str, found: LeaseState) -> LeaseHeld:
+    who = found.holder
+    return LeaseHeld(
+        "somebody else operates on it",
+        component,
+        expected="a free lease",
+        found=(
+            f"held by run {found.run_id or 'without a record'} on {str(who.get('host'))[:255]} (process {who.get('pid')}), "
+            f"renewed {_clock.format_time(found.renewed)}, for {found.ttl_s:g} s"
+        )[:600],
+        next_command=(
+            "wait for it (lease_wait); if that run is certainly dead: "
+            f"ansible -m sre.runbooks.lease -a 'state=released lease_confirm={component} component={component} ...' localhost"
+        ),
+    )
+
+
+def _damaged(component: str, epoch: int, found: str) -> IntegrityError:
+    return IntegrityError(
+        f"the lease of epoch {epoch} is damaged",
+        component,
+        expected="a readable held.json",
+        found=found,
+        next_command=(
+            "make sure that nobody operates on the component, then: "
+            f"ansible -m sre.runbooks.lease -a 'state=released lease_confirm={component} component={component} ...' localhost"
+        ),
+    )

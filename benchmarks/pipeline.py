@@ -125,6 +125,7 @@ class PipelineBench:
 
 def memory_results(directory: pathlib.Path, sizes_mib: tuple[int, int], runs: int) -> list[Result]:
     """Peak memory of a process that stores an encrypted object, for a small and a large one: it must not grow."""
+    (directory / "repository").mkdir()
     tables = []
     for mib in sizes_mib:
         table = directory / f"table-{mib}.dat"

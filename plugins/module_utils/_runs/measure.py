@@ -27,7 +27,7 @@ class PointsSeen:
     """A component's recovery points at the time of the report.
 
     :ivar newest: the newest undamaged point. :ivar chosen: the one that the run took or used, if it named one.
-    :ivar problem: why nothing could be read, or None.
+    :ivar timed: the latest proof of a restore. :ivar problem: why nothing could be read, or None.
     """
 
     newest: RecoveryPoint | None = None
@@ -36,6 +36,7 @@ class PointsSeen:
     damaged: list[dict[str, str]] = dataclasses.field(default_factory=list)
     incomplete: list[str] = dataclasses.field(default_factory=list)
     timed: Proof | None = None
+    size_bytes: int | None = None
     problem: str | None = None
 
     @property
@@ -61,6 +62,7 @@ def look_at_points(repository: Repository | None, component: str, engine: str, p
                 seen.chosen = point
         proofs = [proof for point in listing.points for proof in point.proofs]
         seen.timed = newest_proof(proofs, minimum="restored")
+        seen.size_bytes = seen.shown.size if seen.shown else None
         return seen
     except RunbookError as error:
         return PointsSeen(problem=str(error))

@@ -182,7 +182,7 @@ def _component(
         "proof_at": format_time(max(proof.at for proof in proven)) if proven else None,
         "recovery_point": shown.point_id if shown else outcome.recovery_point or None,
         "consistency_time": format_time(shown.consistency_time) if shown else None,
-        "size_bytes": shown.size if shown else None,
+        "size_bytes": seen.size_bytes,
         "interval_s": outcome.interval_s,
         "points": seen.count,
         "damaged_points": seen.damaged,

@@ -1,0 +1,157 @@
+"""Opening, closing and finding again the records of runs."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import subprocess
+import sys
+import typing as t
+
+import pytest
+
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, ObjectMissing
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.file_store import FileStore
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.controller import (
+    Presence,
+    describe_process,
+    presence_of,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.interrupted import close_interrupted
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.publish import stored_report
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import (
+    RunRecord,
+    close_run,
+    earlier_runs,
+    interrupted_runs,
+    load_run,
+    new_run_id,
+    start_run,
+)
+
+
+def started(repository: Repository, controller: dict[str, t.Any], runbook: str = "backup") -> RunRecord:
+    return start_run(repository, runbook, ["flights_db"], controller, "2.19.0", "ada", "a test", ["grace"])
+
+
+def ended_process() -> dict[str, t.Any]:
+    """A process that was and is no more."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        described = describe_process(child.pid)
+        assert presence_of(described) is Presence.ALIVE
+        child.communicate()
+    return described
+
+
+def ages(repository: Repository, monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+    """Let the store's clock be ahead."""
+    ahead = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=hours)
+    monkeypatch.setattr(FileStore, "now", lambda self: ahead)
+
+
+def test_a_record_is_read_as_written(repository: Repository) -> None:
+    run = started(repository, {"host": "here"})
+    assert load_run(repository, run.run_id) == run
+    assert run.environment == "testing"
+
+
+def test_the_first_closing_counts(repository: Repository) -> None:
+    run = started(repository, {})
+    assert close_run(repository, run.run_id, "failed", "why")["verdict"] == "failed"
+    assert close_run(repository, run.run_id, "met")["verdict"] == "failed"
+    assert list(repository.store.children("control/runs/")) == []
+    with pytest.raises(InvalidInput):
+        close_run(repository, run.run_id, "fine")
+
+
+def test_a_living_run_is_left_alone(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    started(repository, describe_process(os.getpid()))
+    ages(repository, monkeypatch, 48)
+    assert interrupted_runs(repository) == []
+
+
+def test_a_dead_process_is_found_at_once(repository: Repository) -> None:
+    run = started(repository, ended_process())
+    assert interrupted_runs(repository) == [run]
+
+
+def test_a_pid_used_again_is_another_process() -> None:
+    described = {**describe_process(os.getpid()), "pid_started": "1"}
+    assert presence_of(described) is Presence.GONE
+
+
+@pytest.mark.parametrize("change", [{"boot_id": "other"}, {"host": "other"}, {"pid_namespace": "other"}, {"pid": None}])
+def test_nothing_is_said_of_another_machine(change: dict[str, t.Any]) -> None:
+    assert presence_of({**describe_process(os.getpid()), **change}) is Presence.UNKNOWN
+
+
+def test_another_machines_run_is_dead_after_an_hour_of_silence(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(repository, {"host": "elsewhere", "boot_id": "x"})
+    ages(repository, monkeypatch, 0.9)
+    assert interrupted_runs(repository) == []
+    ages(repository, monkeypatch, 1.1)
+    assert interrupted_runs(repository) == [run]
+
+
+def test_killed_between_mark_and_record(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = started(repository, ended_process())
+    repository.store.delete(f"runs/{run.run_id}/run.json")
+    assert interrupted_runs(repository) == []
+    ages(repository, monkeypatch, 2)
+    assert interrupted_runs(repository) == []
+    assert list(repository.store.children("control/runs/")) == []
+
+
+def test_killed_between_closing_and_the_end_of_the_mark(repository: Repository) -> None:
+    run = started(repository, ended_process())
+    repository.store.create(f"runs/{run.run_id}/closed.json", b"{}\n")
+    assert interrupted_runs(repository) == []
+    assert list(repository.store.children("control/runs/")) == []
+
+
+def test_a_killed_run_gets_a_report_and_is_closed(repository: Repository) -> None:
+    run = started(repository, ended_process())
+    recorder = Recorder(repository, run.run_id, "flights_db")
+    recorder.event("take the lease")
+    recorder._write(datetime.datetime.now(datetime.UTC), "dump", "cafe0000", "started", None, {})
+    assert close_interrupted(repository) == ([run.run_id], [])
+    report = stored_report(repository, run.run_id)
+    assert report is not None
+    assert (report["verdict"], report["interrupted"]) == ("failed", True)
+    assert [entry["outcome"] for entry in report["timeline"]] == ["ok", "interrupted"]
+    assert report["components"][0]["verdict"] == "unknown"
+    assert close_interrupted(repository) == ([], [])
+
+
+def test_a_foreign_object_among_the_open_runs_is_left_alone(repository: Repository) -> None:
+    repository.store.create("control/runs/readme.txt", b"hello")
+    run = started(repository, ended_process())
+    assert interrupted_runs(repository) == [run]
+
+
+def test_earlier_runs_are_those_of_the_same_runbook_newest_first(repository: Repository) -> None:
+    ids = [
+        "20261101T000000Z-backup-0001",
+        "20261102T000000Z-backup-0002",
+        "20261103T000000Z-drill-0003",
+        "20261103T000000Z-my-backup-0004",
+        "20261104T000000Z-backup-0005",
+    ]
+    for run_id in ids:
+        repository.store.create(f"runs/{run_id}/run.json", b"{}")
+    assert list(earlier_runs(repository, "backup", ids[4])) == [ids[1], ids[0]]
+
+
+@pytest.mark.parametrize("wrong", ["", "Backup", "a/b", "x" * 64])
+def test_not_a_runbook(wrong: str) -> None:
+    with pytest.raises(InvalidInput):
+        new_run_id(wrong, datetime.datetime.now(datetime.UTC))
+
+
+def test_a_run_that_never_was(repository: Repository) -> None:
+    with pytest.raises(ObjectMissing):
+        load_run(repository, "20261121T051000Z-backup-1a2b")

@@ -56,8 +56,10 @@ class PostgresqlBench:
         return self._result(name, process)
 
     def _start(self, name: str, params: dict[str, t.Any]) -> subprocess.Popen[str]:
-        common = {"repository": self.repository, "environment_name": "bench"}
-        if name not in ("repository",):
+        common = {"environment_name": "bench"}
+        if name != "environment_marker":
+            common["repository"] = self.repository
+        if name not in ("repository", "environment_marker"):
             common["component"] = "bench_db"
         arguments = self.directory / f"{name}.json"
         arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**common, **params}}))
@@ -145,7 +147,7 @@ class PostgresqlBench:
             return taken + self._tool("vacuumdb", "--analyze-only", f"-j{_JOBS}", "--quiet", "by_hand")
 
         self._dump_by_hand()
-        self.module("environment_marker", **self.server.params(), adopt=True, confirm="bench")
+        self.module("environment_marker", **self.server.params(), confirm="bench")
         return paired(
             "restore_module", "s", f"createdb, pg_restore -j{_JOBS}, vacuumdb --analyze-only", self.runs, ours, theirs
         )

@@ -137,7 +137,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         content = result.result
         if module == "report" and outcome != "failed":
             self._verdict = content.get("verdict")
-            self._report = content.get("report_path")
+            self._report = content.get("html_path") or content.get("report_path") or None
         if module in _BOOKKEEPING and outcome in ("ok", "changed"):
             return
         step = Step(began, time.time() - began, task.get_name().split(" : ")[-1], outcome, detail_of(content, outcome))

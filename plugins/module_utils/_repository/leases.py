@@ -29,28 +29,32 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     LeaseHeld,
     LeaseLost,
     ObjectExists,
-    ObjectMissing,
     Refused,
     RepositoryError,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
-    DOCUMENT_LIMIT,
     FORMAT,
     canonical_json,
     check_component,
-    parse_document,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import provably_dead
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import (
+    LONGEST_TTL_S,
+    MARGIN,
+    SHORTEST_TTL_S,
+    LeaseState,
+    current_lease,
+    epoch_prefix,
+    epochs,
+    highest_epoch,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 
 #: Seconds that this host's clock and the store's may differ.
 SKEW_LIMIT_S = 30.0
-SHORTEST_TTL_S, LONGEST_TTL_S = 1.0, 7 * 86400.0
-#: The part of the time to live that others wait longer than the holder dares to act.
-_MARGIN = 0.1
 _LONGEST_POLL_S = 5.0
+_RENEWED = re.compile(r"renewed-\d{6}\.json")
 
 #: Called while waiting, with the holder and the seconds waited so far.
 OnWait = t.Callable[[t.Mapping[str, t.Any], float], None]
@@ -63,35 +67,6 @@ class Clocks:
     now: t.Callable[[], datetime.datetime] = _clock.now
     monotonic: t.Callable[[], float] = time.monotonic
     sleep: t.Callable[[float], None] = time.sleep
-
-
-@dataclass(frozen=True)
-class LeaseState:
-    """The highest epoch as the repository shows it."""
-
-    epoch: int
-    holder: dict[str, t.Any]
-    run_id: str | None
-    scope: str
-    ttl_s: float
-    #: When it was taken or last renewed, by the store's clock.
-    renewed: datetime.datetime
-    renewals: int
-    released: bool
-
-    def held(self, now: datetime.datetime) -> bool:
-        """Whether somebody may still act on it; ``now`` is the store's time, from before the state was looked up."""
-        expired = (now - self.renewed).total_seconds() > self.ttl_s * (1 + _MARGIN)
-        return not (self.released or expired or provably_dead(self.holder))
-
-    def facts(self, now: datetime.datetime) -> dict[str, t.Any]:
-        return {
-            "epoch": self.epoch,
-            "held": self.held(now),
-            "holder": self.holder,
-            "renewed": _clock.format_time(self.renewed),
-            "ttl_s": self.ttl_s,
-        }
 
 
 @dataclass
@@ -112,7 +87,7 @@ class Lease:
 
     def check(self) -> None:
         """Raise :class:`LeaseLost` unless the lease is certainly still held. Call it right before each step that counts."""
-        found = _highest_epoch(self.repository, self.component)
+        found = highest_epoch(self.repository, self.component)
         if found != self.epoch:
             raise _lost(self, f"epoch {found}")
         if self.clocks.monotonic() > self.deadline:
@@ -121,9 +96,9 @@ class Lease:
     def renew(self) -> None:
         """Start the time to live anew. Raises :class:`LeaseLost`, or :class:`RepositoryError` when that can't be told."""
         began = self.clocks.monotonic()
-        prefix = _epoch_prefix(self.component, self.epoch)
+        prefix = epoch_prefix(self.component, self.epoch)
         store = self.repository.store
-        names = sorted(name for name in store.children(prefix) if name.startswith("renewed-"))
+        names = sorted(name for name in store.children(prefix) if _RENEWED.fullmatch(name))
         number = int(names[-1][8:14]) + 1 if names else 1
         self._check_deadline()
         with contextlib.suppress(ObjectExists):  # another step of the same run renewed it at this moment
@@ -144,19 +119,6 @@ class Lease:
         """Let others have it now. Does nothing when it is lost; never raises for the repository's sake: it expires."""
         with contextlib.suppress(RepositoryError):
             _mark_released(self.repository, self.component, self.epoch)
-
-
-def current_lease(repository: Repository, component: str) -> LeaseState | None:
-    """The component's highest epoch, held or not; None when there never was one. Raises :class:`IntegrityError`."""
-    while True:
-        epoch = _highest_epoch(repository, component)
-        if epoch is None:
-            return None
-        try:
-            return _read_state(repository, component, epoch)
-        except ObjectMissing:  # removed, because a higher one was taken since
-            if _highest_epoch(repository, component) == epoch:
-                raise _damaged(component, epoch, "no held.json") from None
 
 
 def acquire(
@@ -218,7 +180,7 @@ def release(repository: Repository, component: str, run_id: str | None) -> bool:
 
 def break_lease(repository: Repository, component: str) -> int | None:
     """Release whoever's lease it is, even a damaged one; returns its epoch. For an operator who knows why."""
-    epoch = _highest_epoch(repository, component)
+    epoch = highest_epoch(repository, component)
     if epoch is not None:
         _mark_released(repository, component, epoch)
     return epoch
@@ -295,7 +257,7 @@ def _take(
     """Try for the next epoch; None when somebody else was faster."""
     epoch = 1 if found is None else found.epoch + 1
     began = clocks.monotonic()
-    prefix = _epoch_prefix(component, epoch)
+    prefix = epoch_prefix(component, epoch)
     document = {
         "format": FORMAT,
         "component": component,
@@ -311,7 +273,7 @@ def _take(
         repository.store.create(f"{prefix}held.json", canonical_json(document))
     except ObjectExists:
         return None
-    if _highest_epoch(repository, component) != epoch:
+    if highest_epoch(repository, component) != epoch:
         # We were so slow that this number had come and gone; it counts for nothing.
         repository.store.delete(f"{prefix}held.json")
         return None
@@ -329,7 +291,7 @@ def _enter(repository: Repository, component: str, found: LeaseState, clocks: Cl
         lease.renew()
     except LeaseLost:
         # Between its time to live and the margin nobody may act on it; soon it is free for the run to take again.
-        clocks.sleep(max(0.05, found.ttl_s * _MARGIN / 4))
+        clocks.sleep(max(0.05, found.ttl_s * MARGIN / 4))
         return None
     return lease
 
@@ -338,53 +300,15 @@ def _forget_earlier(repository: Repository, component: str, epoch: int) -> None:
     """Epochs that are over are only in the way; where deleting is not allowed they stay and do no harm."""
     store = repository.store
     with contextlib.suppress(RepositoryError):
-        for earlier in _epochs(repository, component):
+        for earlier in epochs(repository, component):
             if earlier < epoch:
-                for found in list(store.list(_epoch_prefix(component, earlier))):
+                for found in list(store.list(epoch_prefix(component, earlier))):
                     store.delete(found.key)
 
 
 def _mark_released(repository: Repository, component: str, epoch: int) -> None:
     with contextlib.suppress(ObjectExists):
-        repository.store.create(f"{_epoch_prefix(component, epoch)}released.json", canonical_json({"format": FORMAT}))
-
-
-def _read_state(repository: Repository, component: str, epoch: int) -> LeaseState:
-    store = repository.store
-    prefix = _epoch_prefix(component, epoch)
-    stats = {found.key[len(prefix) :]: found for found in store.list(prefix)}
-    if "held.json" not in stats:
-        raise ObjectMissing(f"{prefix}held.json is not there", component)
-    try:
-        fields = parse_document(store.read(f"{prefix}held.json", DOCUMENT_LIMIT), f"{prefix}held.json")
-        fields.format()
-        return LeaseState(
-            epoch=epoch,
-            holder=fields.mapping("holder"),
-            run_id=fields.optional_text("run_id"),
-            scope=fields.text("scope", "run|step"),
-            ttl_s=min(max(fields.number("ttl_s"), SHORTEST_TTL_S), LONGEST_TTL_S),
-            renewed=max(found.modified for name, found in stats.items() if name != "released.json"),
-            renewals=sum(name.startswith("renewed-") for name in stats),
-            released="released.json" in stats,
-        )
-    except IntegrityError as error:
-        if "released.json" not in stats:
-            raise _damaged(component, epoch, error.found or str(error)) from None
-        return LeaseState(epoch, {}, None, "step", SHORTEST_TTL_S, stats["held.json"].modified, 0, True)
-
-
-def _epochs(repository: Repository, component: str) -> list[int]:
-    names = repository.store.children(f"control/leases/{check_component(component)}/")
-    return sorted(int(name[:-1]) for name in names if re.fullmatch(r"\d{12}/", name))
-
-
-def _highest_epoch(repository: Repository, component: str) -> int | None:
-    return max(_epochs(repository, component), default=None)
-
-
-def _epoch_prefix(component: str, epoch: int) -> str:
-    return f"control/leases/{check_component(component)}/{epoch:012d}/"
+        repository.store.create(f"{epoch_prefix(component, epoch)}released.json", canonical_json({"format": FORMAT}))
 
 
 def _lost(lease: Lease, found: str) -> LeaseLost:
@@ -409,19 +333,6 @@ def _held_by(component: str, found: LeaseState) -> LeaseHeld:
         )[:600],
         next_command=(
             "wait for it (lease_wait); if that run is certainly dead: "
-            f"ansible -m sre.runbooks.lease -a 'state=released lease_confirm={component} component={component} ...' localhost"
-        ),
-    )
-
-
-def _damaged(component: str, epoch: int, found: str) -> IntegrityError:
-    return IntegrityError(
-        f"the lease of epoch {epoch} is damaged",
-        component,
-        expected="a readable held.json",
-        found=found,
-        next_command=(
-            "make sure that nobody operates on the component, then: "
             f"ansible -m sre.runbooks.lease -a 'state=released lease_confirm={component} component={component} ...' localhost"
         ),
     )

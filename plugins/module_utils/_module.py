@@ -30,7 +30,7 @@ LEASE_OPTIONS: dict[str, t.Any] = {
 ENCRYPTION_OPTIONS: dict[str, t.Any] = {
     "encryption_recipients": {"type": "list", "elements": "str", "default": []},
     "encryption_identity": {"type": "str", "no_log": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_AGE_IDENTITY"])},
-    "encryption_identity_file": {"type": "path", "fallback": (env_fallback, ["SRE_RUNBOOKS_AGE_IDENTITY_FILE"])},
+    "encryption_identity_file": {"type": "path", "no_log": False, "fallback": (env_fallback, ["SRE_RUNBOOKS_AGE_IDENTITY_FILE"])},
 }
 #: Documented by the fragment ``sre.runbooks.postgresql``; the names are those of community.postgresql.
 POSTGRESQL_OPTIONS: dict[str, t.Any] = {
@@ -38,7 +38,7 @@ POSTGRESQL_OPTIONS: dict[str, t.Any] = {
     "login_port": {"type": "int", "default": 5432, "fallback": (env_fallback, ["PGPORT"])},
     "login_user": {"type": "str", "default": "postgres", "fallback": (env_fallback, ["PGUSER"])},
     "login_password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["PGPASSWORD"])},
-    "login_password_file": {"type": "path"},
+    "login_password_file": {"type": "path", "no_log": False},
     "login_unix_socket": {"type": "path"},
     "login_db": {"type": "str", "default": "postgres"},
     "ssl_mode": {"type": "str", "default": "prefer", "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]},

@@ -1,0 +1,214 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every example in the modules' documentation is run on real servers: in check mode, for real, and once more.
+
+In check mode nothing may be touched; for real it has to work; and the second time nothing may change.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import datetime
+import http.server
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import threading
+import typing as t
+
+import pytest
+import yaml
+
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
+from tests.servers.postgresql import Server, running_server
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[!_]*.py"))
+#: Tasks that, said again, do something again: by the name of the example, with the reason.
+CHANGES_AGAIN: dict[str, str] = {}
+
+pytestmark = pytest.mark.slice
+
+
+def examples(module: str) -> list[dict[str, t.Any]]:
+    """The tasks in a module's EXAMPLES."""
+    text = (ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8")
+    found = re.search(r'^EXAMPLES = r?"""(.*?)"""', text, re.M | re.S)
+    assert found, f"{module} has no EXAMPLES"
+    return t.cast("list[dict[str, t.Any]]", yaml.safe_load(found.group(1)))
+
+
+@dataclasses.dataclass
+class World:
+    """What the variables of the examples stand for."""
+
+    root: pathlib.Path
+    variables: dict[str, t.Any]
+
+    @property
+    def watched(self) -> list[pathlib.Path]:
+        """Nothing in here may be touched in check mode."""
+        return [self.root / name for name in ("repository", "kit", "directory", "reports")]
+
+    def play(self, tasks: list[dict[str, t.Any]], place: pathlib.Path, **variables: t.Any) -> list[dict[str, t.Any]]:
+        """Run tasks as a play on this host; the result of each that ran. The last one failed or nothing did."""
+        playbook, results, extra = (place / name for name in ("playbook.yml", "results.jsonl", "variables.json"))
+        playbook.write_text(
+            json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]), encoding="utf-8"
+        )
+        extra.write_text(json.dumps({**self.variables, **variables}), encoding="utf-8")
+        results.unlink(missing_ok=True)
+        programs = pathlib.Path(sys.executable).parent
+        done = subprocess.run(
+            [str(programs / "ansible-playbook"), f"--extra-vars=@{extra}", str(playbook)],
+            cwd=place,
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith(("PG", "SRE_RUNBOOKS_"))},
+                "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
+                "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "integration" / "callbacks"),
+                "ANSIBLE_CALLBACKS_ENABLED": "task_results",
+                "ANSIBLE_LOCALHOST_WARNING": "false",
+                "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+                "ANSIBLE_NOCOLOR": "1",
+                "TASK_RESULTS": str(results),
+                "TASK_RESULTS_WATCH": ":".join(map(str, self.watched)),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert results.exists(), done.stdout
+        lines = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+        assert done.returncode == 0, lines[-1] if lines[-1]["outcome"] == "failed" else done.stdout
+        return lines
+
+
+class Health(http.server.BaseHTTPRequestHandler):
+    """The service that the examples ask for its health."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok", "origin": "JFK"}\n')
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def service() -> collections.abc.Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/health"
+        server.shutdown()
+
+
+def write_secret(path: pathlib.Path, secret: str) -> None:
+    path.touch(0o600)
+    path.write_text(f"{secret}\n", encoding="utf-8")
+
+
+def load(server: Server, kit: pathlib.Path) -> None:
+    """The real flights data, with the loader of the local environment."""
+    names = {"app": "flights_app", "readonly": "flights_readonly", "backup": "sre_backup"}
+    for name in names.values():
+        write_secret(kit / f"{name}.password", f"secret-of-{name}")
+    subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "roles/local_environment/files/load_flights.py"),
+            "--host=127.0.0.1",
+            f"--port={server.instance.port}",
+            "--user=postgres",
+            f"--password-file={kit / 'postgres.password'}",
+            "--database=flights",
+            *(f"--{option}-password-file={kit / name}.password" for option, name in names.items()),
+        ],
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, service: str) -> collections.abc.Iterator[World]:
+    """A server with the flights data, and a repository with a verified recovery point of it."""
+    root = tmp_path_factory.mktemp("world")
+    for name in ("kit", "directory", "reports", "setup"):
+        (root / name).mkdir()
+    with running_server("system") as server:
+        write_secret(root / "kit" / "postgres.password", server.password)
+        load(server, root / "kit")
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+        (root / "witness.jsonl").write_text(json.dumps({"id": 1, "written_at": now}) + "\n", encoding="utf-8")
+        login = {
+            "login_host": "127.0.0.1",
+            "login_port": server.instance.port,
+            "login_user": "postgres",
+            "login_password_file": str(root / "kit" / "postgres.password"),
+        }
+        world = World(
+            root,
+            {
+                **login,
+                "login_password": server.password,
+                "repository": f"file://{root / 'repository'}",
+                "environment_name": "local",
+                "component": "flights_db",
+                "kit_dir": str(root / "kit"),
+                "age_identity_file": str(root / "kit" / "age-identity.txt"),
+                "directory": str(root / "directory"),
+                "report_dir": str(root / "reports"),
+                "witness_file": str(root / "witness.jsonl"),
+                "url": service,
+            },
+        )
+        place_of_component = {"repository": world.variables["repository"], "environment_name": "local"}
+        component = {**place_of_component, "component": "flights_db"}
+        setup = (
+            [
+                {"sre.runbooks.age_identity": {"path": world.variables["age_identity_file"]}, "register": "identity"},
+                {"sre.runbooks.repository": place_of_component},
+                {"sre.runbooks.environment_marker": {"environment_name": "local", "confirm": "local", **login}},
+                {"sre.runbooks.postgresql_backup": {**component, "databases": ["flights"], **login}},
+                {"sre.runbooks.recovery_point_verify": component},
+            ]
+        )
+        world.play([t for t in setup if next(iter(t)).split(".")[-1] in MODULES], root / "setup")  # TEMP
+        yield world
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples(module: str, world: World, tmp_path: pathlib.Path) -> None:
+    tasks = examples(module)
+    assert any(f"sre.runbooks.{module}" in task for task in tasks)
+    thrice = []
+    for task in tasks:
+        ours = any(name.startswith("sre.runbooks.") for name in task)
+        thrice += [{**task, "check_mode": True, "diff": True}, task, task] if ours else [task]
+    with_instance = place.make_directory(place.server_user(), "sre-") if module == "postgresql_instance" else ""
+    own: dict[str, t.Any] = {"web_port": place.free_port()}
+    if with_instance:
+        own.update(data_dir=f"{with_instance}/data", login_port=place.free_port())
+    results = iter(world.play(thrice, tmp_path, **own))
+    for task in tasks:
+        if not any(name.startswith("sre.runbooks.") for name in task):
+            assert next(results)["outcome"] in ("ok", "skipped")
+            continue
+        checked, done, again = next(results), next(results), next(results)
+        name = task["name"]
+        assert [checked["outcome"], done["outcome"], again["outcome"]] == ["ok", "ok", "ok"], name
+        assert checked["touched"] == [], f"{name}: touched in check mode"
+        assert checked["changed"] == done["changed"], f"{name}: check mode announced another result"
+        if name not in CHANGES_AGAIN:
+            assert not again["changed"], f"{name}: changed again"
+        if checked["changed"]:
+            assert checked["diff"], f"{name}: no diff"

@@ -278,9 +278,11 @@ def test_a_store_that_is_full_ends_every_stage(keys, age_implementation):
             return contextlib.nullcontext(Writer())
 
     before = threading.active_count()
+    source = io.BytesIO(bulk(64 * CHUNK))
     with pytest.raises(OSError, match="No space"):
-        store_stream(Full(), KEY, "a.dat", io.BytesIO(bulk(64 * CHUNK)), Encoding(recipients=[keys[0][0]]))
+        store_stream(Full(), KEY, "a.dat", source, Encoding(recipients=[keys[0][0]]))
     assert threading.active_count() == before
+    assert source.tell() < 64 * CHUNK, "it must stop reading, not read on for nobody"
 
 
 def test_a_missing_object_is_named(store, identities):

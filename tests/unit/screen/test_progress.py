@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
@@ -66,6 +66,7 @@ def test_any_file_is_a_status_or_none(content):
     screen.parse_status(content)
 
 
+@example(status("two\nlines \x1b[2J"), None)
 @given(
     st.builds(status, st.text(), st.integers(-10, 1 << 70), st.none() | st.integers(-10, 1 << 70), st.floats(0, 1e9)),
     st.none() | st.builds(status, st.text(), st.integers(0, 1 << 70), st.none(), st.floats(0, 1e9)),

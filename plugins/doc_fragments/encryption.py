@@ -27,3 +27,18 @@ options:
       - Falls back to the environment variable E(SRE_RUNBOOKS_AGE_IDENTITY_FILE).
     type: path
 """
+
+    # For modules that only read: sre.runbooks.encryption.identity.
+    IDENTITY = r"""
+options:
+  encryption_identity:
+    description:
+      - The age identity (V(AGE-SECRET-KEY-1...)) with which encrypted objects are read.
+      - Falls back to the environment variable E(SRE_RUNBOOKS_AGE_IDENTITY).
+    type: str
+  encryption_identity_file:
+    description:
+      - A file that holds age identities, on the host where the task runs.
+      - Falls back to the environment variable E(SRE_RUNBOOKS_AGE_IDENTITY_FILE).
+    type: path
+"""

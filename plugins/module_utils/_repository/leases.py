@@ -169,6 +169,13 @@ def acquire(
         clocks.sleep(max(0.05, min(wait_s - waited, found.ttl_s / 10, _LONGEST_POLL_S)))
 
 
+def refuse_held(repository: Repository, component: str, run_id: str | None) -> None:
+    """Raise :class:`LeaseHeld` when somebody other than the run holds the lease; takes and writes nothing."""
+    found = current_lease(repository, component)
+    if found is not None and found.held(_clock.now()) and (run_id is None or found.run_id != run_id):
+        raise _held_by(component, found)
+
+
 def release(repository: Repository, component: str, run_id: str | None) -> bool:
     """Release what the run holds; returns whether it held anything. Somebody else's lease is left alone."""
     found = current_lease(repository, component)

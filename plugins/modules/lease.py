@@ -1,0 +1,165 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lease
+short_description: Hold the exclusive right to operate on a component
+version_added: 0.1.0
+description:
+  - Takes a component's lease for a run, or gives it back. Tasks of the same run act under it and renew it.
+  - It ends by itself when nothing renews it for O(lease_ttl), so give it longer than the longest task that is not one
+    of this collection's. One that belonged to a process of this host that is provably dead is replaced at once.
+  - The lease is bookkeeping, so the task is never C(changed). In check mode it only looks whether the lease is free.
+  - An action plugin fills in O(holder), the controlling process.
+author: The sre.runbooks authors (@sre-runbooks)
+options:
+  state:
+    description:
+      - V(held) makes sure that the run holds the lease.
+      - V(released) makes sure that the run does not hold it any more; other runs' leases are left alone.
+    type: str
+    choices: [held, released]
+    default: held
+  component:
+    description: The component.
+    type: str
+    required: true
+  run_id:
+    description: The run that holds or releases the lease.
+    type: str
+  lease_confirm:
+    description:
+      - With O(state=released), the component's name releases the lease whoever holds it, for an operator who knows that
+        nobody acts under it any more.
+    type: str
+  holder:
+    description: The process that holds it, as a dictionary. The action plugin sets it; leave it out.
+    type: dict
+extends_documentation_fragment:
+  - sre.runbooks.repository
+  - sre.runbooks.lease
+  - sre.runbooks.attributes.bookkeeping
+"""
+
+EXAMPLES = r"""
+- name: Take the lease, waiting for another run to end
+  sre.runbooks.lease:
+    repository: "{{ repository }}"
+    environment_name: local
+    component: flights_db
+    run_id: "{{ run_id }}"
+    lease_ttl: 10m
+    lease_wait: 5m
+
+- name: Give it back
+  sre.runbooks.lease:
+    repository: "{{ repository }}"
+    environment_name: local
+    component: flights_db
+    run_id: "{{ run_id }}"
+    state: released
+
+- name: Take it away from a run that is certainly dead
+  sre.runbooks.lease:
+    repository: "{{ repository }}"
+    environment_name: local
+    component: flights_db
+    state: released
+    lease_confirm: flights_db
+"""
+
+RETURN = r"""
+lease:
+  description: The lease, or null when nobody ever held it. In check mode, as it is found.
+  returned: success
+  type: dict
+  contains:
+    epoch:
+      description: Its number; it only ever grows, and is written into the target before it is changed.
+      type: int
+    held:
+      description: Whether somebody holds it.
+      type: bool
+  sample: {epoch: 7, held: true}
+released:
+  description: Whether a held lease was released.
+  returned: O(state=released)
+  type: bool
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sre.runbooks.plugins.module_utils import _clock
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, Refused
+from ansible_collections.sre.runbooks.plugins.module_utils._module import LEASE_OPTIONS, REPOSITORY_OPTIONS, run_module
+from ansible_collections.sre.runbooks.plugins.module_utils._repository import leases
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    params = module.params
+    component = check_component(params["component"])
+    confirm = params["lease_confirm"]
+    if confirm is not None and confirm != component:
+        raise Refused("lease_confirm is not the component", component, expected=component, found=repr(confirm))
+    if not params["run_id"] and not (params["state"] == "released" and confirm):
+        raise InvalidInput("whose lease is not said", component, expected="run_id", found="none")
+    repository = open_repository(params["repository"], params["environment_name"])
+    if params["state"] == "released":
+        return _released(module, repository)
+    if module.check_mode:
+        leases.refuse_held(repository, component, params["run_id"])
+        return {"changed": False, "lease": _found(repository, component)}
+    lease = leases.acquire(
+        repository,
+        component,
+        params["run_id"],
+        params["holder"] or describe_holder(params["run_id"]),
+        _clock.parse_duration(params["lease_ttl"]),
+        _clock.parse_duration(params["lease_wait"]),
+    )
+    return {"changed": False, "lease": {"epoch": lease.epoch, "held": True}}
+
+
+def _released(module: AnsibleModule, repository: Repository) -> dict[str, t.Any]:
+    component, run_id = module.params["component"], module.params["run_id"]
+    released = False
+    if not module.check_mode:
+        if module.params["lease_confirm"]:
+            released = leases.break_lease(repository, component) is not None
+        else:
+            released = leases.release(repository, component, run_id)
+    return {"changed": False, "released": released, "lease": _found(repository, component)}
+
+
+def _found(repository: Repository, component: str) -> dict[str, t.Any] | None:
+    found = current_lease(repository, component)
+    return found and {"epoch": found.epoch, "held": found.held(_clock.now())}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **REPOSITORY_OPTIONS,
+            **LEASE_OPTIONS,
+            "state": {"type": "str", "choices": ["held", "released"], "default": "held"},
+            "component": {"type": "str", "required": True},
+            "run_id": {"type": "str"},
+            "lease_confirm": {"type": "str"},
+            "holder": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
 
 #: How the server's activity view and log name us.
 APPLICATION_NAME = "sre.runbooks"
-#: Nothing that the operator's role or database sets may end a long dump or load half way.
+#: Nothing that is set for the role or the database may end a long dump or load half way, or change what we read.
 SESSION_SETTINGS = (
     ("statement_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
@@ -32,6 +32,8 @@ SESSION_SETTINGS = (
     ("lock_timeout", "0"),
     ("default_transaction_read_only", "off"),
     ("client_min_messages", "warning"),
+    # psycopg reads times in this style only.
+    ("DateStyle", "ISO, YMD"),
 )
 _UNDEFINED_OBJECT = "42704"
 

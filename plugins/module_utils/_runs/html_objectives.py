@@ -19,7 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
 )
 
 _LEVELS = ("taken", "verified", "restored", "asserted")
-_PROBE_TONES = {"ok": "met", "skipped": "unknown", "unknown": "unknown"}
+_PROBE_TONES = {"ok": "met", "warning": "missed", "unknown": "unknown"}
 _GAUGE_TITLES = {"rpo": "data loss allowed and measured", "rto": "recovery time allowed and measured"}
 
 

@@ -95,6 +95,9 @@ def judge_component(
         return "unknown", "the run did not get to this component"
     if kind == "health" and not probes:
         return "unknown", "no probe ran"
+    probed = _judge_probes(probes)
+    if probed is not None:
+        return probed
     judged: dict[str, Objective] = {}
     if engine not in STATELESS_ENGINES:
         judged = {name: objective for name, objective in (("rpo", rpo), ("rto", rto)) if name in _JUDGED[kind]}
@@ -110,8 +113,18 @@ def judge_component(
     if met:
         return "met", " and ".join(f"{name.upper()} met" for name in met)
     if kind == "health":
-        return "met", f"{len(probes)} probes passed"
+        passed = sum(probe["outcome"] == "ok" for probe in probes)
+        return "met", f"{passed} of {len(probes)} probes ok"
     return "met", "nothing to do" if outcome == "skipped" else "done; no objective applies"
+
+
+def _judge_probes(probes: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[str, str] | None:
+    """What critical probes that did not pass make of the component; None when there is none of them."""
+    for outcome, verdict in (("failed", "failed"), ("unknown", "unknown")):
+        names = [probe["name"] for probe in probes if probe["critical"] and probe["outcome"] == outcome]
+        if names:
+            return verdict, f"{'probe' if len(names) == 1 else 'probes'} {outcome}: {', '.join(names)}"
+    return None
 
 
 def worst_verdict(verdicts: t.Iterable[str]) -> str:

@@ -36,6 +36,7 @@ if t.TYPE_CHECKING:
 
 #: The version of report.json.
 REPORT_FORMAT = 1
+PROBE_OUTCOMES = ("ok", "warning", "failed", "unknown")
 _LOST_ROWS_SHOWN = 1000
 _TEXT_LIMIT = 4000
 
@@ -163,7 +164,8 @@ def _component(
     started = context.record.started
     rpo = measure_rpo(kind, outcome.rpo_s, outcome.rpo_measured_s, seen, started, context.finished)
     rto = measure_rto(kind, outcome.rto_s, outcome.rto_measured_s, seen, started, own)
-    verdict, reason = judge_component(kind, outcome.engine, outcome.outcome, rpo, rto, outcome.probes)
+    probes = [_probe(probe) for probe in outcome.probes]
+    verdict, reason = judge_component(kind, outcome.engine, outcome.outcome, rpo, rto, probes)
     if context.check_mode and verdict in ("met", "missed"):
         verdict, reason = "unknown", "check mode: nothing was done"
     shown = seen.shown
@@ -191,19 +193,19 @@ def _component(
         "rows_lost": outcome.rows_lost,
         "lost_rows": outcome.lost_rows[:_LOST_ROWS_SHOWN],
         "depends_on": outcome.depends_on,
-        "probes": [_probe(probe) for probe in outcome.probes],
+        "probes": probes,
         "hardware": outcome.hardware or None,
     }
 
 
 def _probe(probe: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """A probe's result reduced to what a report shows; see the module ``probe`` for all of it."""
-    duration = probe.get("duration_s")
+    duration, outcome = probe.get("duration_s"), probe.get("outcome")
     return {
         "name": str(probe.get("name") or "unnamed"),
         "kind": str(probe.get("kind") or ""),
         # What does not say that it passed has not passed.
-        "outcome": str(probe.get("outcome") or "failed"),
+        "outcome": outcome if outcome in PROBE_OUTCOMES else "failed",
         "critical": probe.get("critical") is not False,
         "message": str(probe.get("message") or "")[:_TEXT_LIMIT],
         "duration_s": duration if isinstance(duration, (int, float)) else None,

@@ -18,7 +18,7 @@ NONE = Objective()
 KEPT = Objective(60, 10)
 BROKEN = Objective(60, 61)
 UNMEASURED = Objective(60)
-PROBE = {"name": "port", "outcome": "ok"}
+PROBE = {"name": "port", "outcome": "ok", "critical": True}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,16 @@ def test_component(kind: str, engine: str, outcome: str | None, rpo: Objective, 
 
 def test_health_without_probes_is_not_healthy() -> None:
     assert judge_component("health", "service", "ok", NONE, NONE, [])[0] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "critical", "verdict"),
+    [("failed", True, "failed"), ("unknown", True, "unknown"), ("failed", False, "met"), ("warning", True, "met")],
+)
+def test_a_critical_probe_decides(outcome: str, critical: bool, verdict: str) -> None:
+    probes = [PROBE, {"name": "disk", "outcome": outcome, "critical": critical}]
+    for kind in ("health", "rebuild"):
+        assert judge_component(kind, "service", "ok", NONE, KEPT, probes)[0] == verdict
 
 
 def test_nothing_checked_proves_nothing() -> None:

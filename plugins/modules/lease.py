@@ -94,6 +94,7 @@ released:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._module import LEASE_OPTIONS, REPOSITORY_OPTIONS, run_module
@@ -142,7 +143,7 @@ def _released(module: AnsibleModule, repository: Repository) -> dict[str, t.Any]
 
 def _found(repository: Repository, component: str) -> dict[str, t.Any] | None:
     found = current_lease(repository, component)
-    return found and {"epoch": found.epoch, "held": found.held(_clock.now())}
+    return None if found is None else {"epoch": found.epoch, "held": found.held(_clock.now())}
 
 
 def main() -> None:

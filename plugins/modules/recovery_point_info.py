@@ -179,6 +179,7 @@ incomplete:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, run_module

@@ -98,6 +98,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError
 from ansible_collections.sre.runbooks.plugins.module_utils._module import (

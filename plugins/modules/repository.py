@@ -91,6 +91,7 @@ diff:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import (

@@ -88,6 +88,7 @@ repository:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError
 from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, run_module
@@ -141,7 +142,7 @@ def _lease(repository: Repository, name: str) -> dict[str, t.Any] | None:
         found = current_lease(repository, name)
     except IntegrityError as error:
         return {"held": True, "damaged": str(error)}
-    return found and found.facts(_clock.now())
+    return found.facts(_clock.now()) if found is not None else None
 
 
 def main() -> None:

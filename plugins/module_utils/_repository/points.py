@@ -150,7 +150,10 @@ def begin_point(repository: Repository, component: str, engine: str, run_id: str
 
 def list_components(repository: Repository) -> list[str]:
     """The names of the components that have anything in the repository."""
-    return [name[:-1] for name in repository.store.children("components/") if name.endswith("/")]
+    found: set[str] = set()
+    for prefix in ("components/", "control/leases/"):
+        found.update(name[:-1] for name in repository.store.children(prefix) if name.endswith("/"))
+    return sorted(found)
 
 
 def list_points(repository: Repository, component: str) -> PointListing:

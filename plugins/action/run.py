@@ -11,15 +11,20 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.controller import describe_process
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 
 
 class ActionModule(ActionBase):
+    """Runs the module with ``controller`` filled in."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         # This is a worker; the process that lives as long as the run is the one that forked it.
-        arguments["controller"] = describe_process(os.getppid())
+        arguments["controller"] = describe_holder(None, os.getppid())
         return t.cast(
             "dict[str, t.Any]",
             self._execute_module(module_name="sre.runbooks.run", module_args=arguments, task_vars=task_vars),

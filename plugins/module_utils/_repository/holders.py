@@ -26,13 +26,23 @@ def describe_holder(run_id: str | None, pid: int | None = None) -> dict[str, t.A
 
 def provably_dead(holder: t.Mapping[str, t.Any]) -> bool:
     """Whether the process has certainly ended. False whenever this host cannot know, as for a process elsewhere."""
+    return _runs_still(holder) is False
+
+
+def provably_alive(holder: t.Mapping[str, t.Any]) -> bool:
+    """Whether the process certainly still runs. False whenever this host cannot know."""
+    return _runs_still(holder) is True
+
+
+def _runs_still(holder: t.Mapping[str, t.Any]) -> bool | None:
+    """None for what this host cannot know. A pid is used again, so the start time belongs to it."""
     pid, started = holder.get("pid"), holder.get("pid_started")
     boot_id, namespace = _boot_id(), _pid_namespace()
     if not (isinstance(pid, int) and isinstance(started, str) and boot_id and namespace):
-        return False
+        return None
     if holder.get("boot_id") != boot_id or holder.get("pid_namespace") != namespace:
-        return False
-    return _start_time(pid) != started
+        return None
+    return _start_time(pid) == started
 
 
 def _boot_id() -> str | None:

@@ -21,7 +21,8 @@ if t.TYPE_CHECKING:
 
 def close_interrupted(repository: Repository) -> tuple[list[str], list[str]]:
     """Close every killed run. Returns their ids and, in words, what could not be done; it stops no new run."""
-    closed, problems = [], []
+    closed: list[str] = []
+    problems: list[str] = []
     for run in interrupted_runs(repository):
         try:
             _close(repository, run, problems)

@@ -29,7 +29,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents
     canonical_json,
     parse_document,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.controller import Presence, presence_of
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import provably_alive, provably_dead
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import VERDICTS
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import checked_run_id, plain
 
@@ -46,7 +47,7 @@ _RUNBOOK = re.compile(r"[a-z0-9_-]{1,63}")
 class RunRecord:
     """What ``run.json`` says.
 
-    :ivar controller: who runs it: host, boot_id, pid_namespace, pid, pid_started (see ``_runs.controller``).
+    :ivar controller: who runs it: host, boot_id, pid_namespace, pid, pid_started (see ``_repository.holders``).
     """
 
     run_id: str
@@ -182,14 +183,28 @@ def _is_closed(repository: Repository, run_id: str) -> bool:
 
 
 def _is_abandoned(repository: Repository, run: RunRecord) -> bool:
-    presence = presence_of(run.controller)
-    if presence is not Presence.UNKNOWN:
-        return presence is Presence.GONE
+    if provably_dead(run.controller):
+        return True
+    if provably_alive(run.controller):
+        return False
     # Another machine's run: only its silence speaks, by the store's own clock.
+    moment = repository.store.now()
     last = repository.store.stat(f"runs/{run.run_id}/run.json").modified
     for event in repository.store.list(f"runs/{run.run_id}/events/"):
         last = max(last, event.modified)
-    return (repository.store.now() - last).total_seconds() > SILENCE_S
+    return (moment - last).total_seconds() > SILENCE_S and not _holds_a_lease(repository, run, moment)
+
+
+def _holds_a_lease(repository: Repository, run: RunRecord, moment: datetime.datetime) -> bool:
+    """Whether it renews a lease: a dump of many hours writes no event in between."""
+    for component in run.components:
+        try:
+            lease = current_lease(repository, component)
+        except RunbookError:  # not a component's name, or a damaged lease
+            continue
+        if lease is not None and lease.held(moment) and lease.run_id == run.run_id:
+            return True
+    return False
 
 
 def _clear_mark_without_run(repository: Repository, key: str) -> None:

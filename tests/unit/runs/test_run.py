@@ -12,12 +12,13 @@ import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, ObjectMissing
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.file_store import FileStore
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.controller import (
-    Presence,
-    describe_process,
-    presence_of,
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import (
+    describe_holder,
+    provably_alive,
+    provably_dead,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import acquire
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.interrupted import close_interrupted
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.publish import stored_report
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
@@ -39,8 +40,8 @@ def started(repository: Repository, controller: dict[str, t.Any], runbook: str =
 def ended_process() -> dict[str, t.Any]:
     """A process that was and is no more."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        described = describe_process(child.pid)
-        assert presence_of(described) is Presence.ALIVE
+        described = describe_holder(None, child.pid)
+        assert provably_alive(described)
         child.communicate()
     return described
 
@@ -67,7 +68,7 @@ def test_the_first_closing_counts(repository: Repository) -> None:
 
 
 def test_a_living_run_is_left_alone(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    started(repository, describe_process(os.getpid()))
+    started(repository, describe_holder(None, os.getpid()))
     ages(repository, monkeypatch, 48)
     assert interrupted_runs(repository) == []
 
@@ -78,13 +79,14 @@ def test_a_dead_process_is_found_at_once(repository: Repository) -> None:
 
 
 def test_a_pid_used_again_is_another_process() -> None:
-    described = {**describe_process(os.getpid()), "pid_started": "1"}
-    assert presence_of(described) is Presence.GONE
+    described = {**describe_holder(None, os.getpid()), "pid_started": "1"}
+    assert provably_dead(described)
 
 
-@pytest.mark.parametrize("change", [{"boot_id": "other"}, {"host": "other"}, {"pid_namespace": "other"}, {"pid": None}])
+@pytest.mark.parametrize("change", [{"boot_id": "other"}, {"pid_namespace": "other"}, {"pid": None}])
 def test_nothing_is_said_of_another_machine(change: dict[str, t.Any]) -> None:
-    assert presence_of({**describe_process(os.getpid()), **change}) is Presence.UNKNOWN
+    described = {**describe_holder(None, os.getpid()), **change}
+    assert not provably_dead(described) and not provably_alive(described)
 
 
 def test_another_machines_run_is_dead_after_an_hour_of_silence(
@@ -94,6 +96,18 @@ def test_another_machines_run_is_dead_after_an_hour_of_silence(
     ages(repository, monkeypatch, 0.9)
     assert interrupted_runs(repository) == []
     ages(repository, monkeypatch, 1.1)
+    assert interrupted_runs(repository) == [run]
+
+
+def test_another_machines_run_that_renews_a_lease_lives(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = {"host": "elsewhere", "boot_id": "x", "pid_namespace": "y", "pid": 1, "pid_started": "1"}
+    run = started(repository, elsewhere)
+    acquire(repository, "flights_db", run.run_id, elsewhere, ttl_s=3 * 3600)
+    ages(repository, monkeypatch, 2)
+    assert interrupted_runs(repository) == []
+    ages(repository, monkeypatch, 4)
     assert interrupted_runs(repository) == [run]
 
 

@@ -65,5 +65,5 @@ docs: ## build the documentation as HTML below build/docs
 	@tools/docs
 
 clean: demo-down ## remove what was built below the tree; caches outside of it stay
-	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible *.tar.gz
+	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible .nox *.tar.gz
 	@find . -name __pycache__ -type d -not -path './.local/*' -prune -exec rm -rf {} +

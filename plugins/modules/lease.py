@@ -51,7 +51,7 @@ EXAMPLES = r"""
     repository: "{{ repository }}"
     environment_name: local
     component: flights_db
-    run_id: "{{ run_id }}"
+    run_id: 20261121T051000Z-restore-1a2b
     lease_ttl: 10m
     lease_wait: 5m
 
@@ -60,7 +60,7 @@ EXAMPLES = r"""
     repository: "{{ repository }}"
     environment_name: local
     component: flights_db
-    run_id: "{{ run_id }}"
+    run_id: 20261121T051000Z-restore-1a2b
     state: released
 
 - name: Take it away from a run that is certainly dead

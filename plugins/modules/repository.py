@@ -50,7 +50,7 @@ EXAMPLES = r"""
     repository: "{{ repository }}"
     environment_name: local
     data_paths:
-      - "{{ data_directory }}"
+      - "{{ directory }}"
     allow_same_filesystem: true # only for an environment that may be lost
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration, parse_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.blocking import BlockingCheck
@@ -61,7 +62,7 @@ class RecoveryPointCheck(BlockingCheck):
         try:
             repository = open_repository(t.cast(str, self._repository), t.cast(str, self._environment))
             listing = list_points(repository, t.cast(str, self._component))
-            now = repository.store.now()
+            now = _clock.now()  # the store's own clock may only be had by writing
         except RepositoryError as error:
             return self.reading("unknown", "nothing", str(error))
         reading = self._judge_age(listing, now)

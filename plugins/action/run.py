@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]
     """Runs the module with ``controller`` filled in."""
 
     _supports_check_mode = True

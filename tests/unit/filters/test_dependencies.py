@@ -65,6 +65,11 @@ def test_cycle_is_named() -> None:
         dependency_order({"z": ["a"], "a": ["b"], "b": ["c"], "c": ["a"]})
 
 
+def test_cycle_is_named_the_same_however_it_is_found() -> None:
+    with pytest.raises(AnsibleFilterError, match="found: b → c → b"):
+        dependency_order({"a": ["c"], "c": ["b"], "b": ["c"]})
+
+
 def test_itself_is_a_cycle() -> None:
     with pytest.raises(AnsibleFilterError, match="a → a"):
         dependency_order({"a": ["a"]})

@@ -138,8 +138,9 @@ def test_no_text_becomes_markup(text: str) -> None:
 
 @hypothesis.given(st.text())
 def test_tag_escapes_text_and_attributes(text: str) -> None:
-    page = Page(tag("p", text, title=text))
+    page = Page(tag("p", text, title=f'{text}" onclick="x'))
     assert page.elements == {"p"}
+    assert [name for name, _ in page.attributes] == ["title"]
     assert isinstance(tag("p", text), Html)
 
 

@@ -232,7 +232,7 @@ def test_the_stored_report_is_never_replaced(repository: Repository) -> None:
     run = begun(repository, "backup")
     report = reported(repository, run, database())
     publish(report, repository, None)
-    publish({**report, "verdict": "failed"}, repository, None)
+    assert publish({**report, "verdict": "failed"}, repository, None).problems == []
     stored = stored_report(repository, run.run_id)
     assert stored is not None and stored["verdict"] == report["verdict"]
 
@@ -264,3 +264,9 @@ def test_a_repository_that_refuses_is_said(
     done = publish(report, repository, str(tmp_path / "reports"))
     assert done.local and done.stored is None
     assert "No space left" in done.problems[0]
+
+
+def test_hardware_is_that_of_this_host(repository: Repository) -> None:
+    hardware = reported(repository, begun(repository, "backup"))["hardware"]
+    assert hardware["memory_bytes"] == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert hardware["cpus"] == len(os.sched_getaffinity(0))

@@ -76,7 +76,7 @@ def test_foreign_directories_are_left_alone() -> None:
     parent = pathlib.Path(place.make_directory(place.server_user(), "srt-"))
     (parent / "sre-drill-unsigned").mkdir()
     (parent / "sre-drill-elsewhere").mkdir()
-    (parent / "sre-drill-elsewhere" / "owner.json").write_text('{"host": "elsewhere", "pid": 1, "started": "1"}')
+    (parent / "sre-drill-elsewhere" / "owner.json").write_text('{"host": "elsewhere", "boot_id": "x", "pid": 1}')
     assert scratch.remove_leftovers(str(parent)) == []
     for path in ("sre-drill-elsewhere/owner.json",):
         (parent / path).unlink()

@@ -11,23 +11,19 @@ the next start.
 from __future__ import annotations
 
 import contextlib
-import glob
-import json
 import os
-import shutil
-import socket
-import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place, workplace
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import PostgresqlAddress
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.instance import Instance
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import Tools
 
 _PREFIX = "sre-drill-"
-_OWNER = "owner.json"
+# The path of a socket has to be short, whatever scratch_dir is.
+_SOCKETS = "srd-"
 #: Not durable: a scratch server that dies is made anew. The report says so, as it makes loading faster than it would
 #: be on the live server.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -68,49 +64,27 @@ def scratch_server(
     """
     remove_leftovers(near)
     user = place.server_user()
-    directory = place.make_directory(user, _PREFIX, near)
-    try:
-        _sign(directory)
-        # The socket's path has to be short, whatever scratch_dir is.
-        sockets = place.make_directory(user, "srd-")
+    with workplace.workplace(_PREFIX, near, user) as directory, workplace.workplace(_SOCKETS, None, user) as sockets:
+        instance = Instance(os.path.join(directory, "data"), sockets, _PORT, tools.bin_dir, user)
         try:
-            port = _PORT
-            instance = Instance(os.path.join(directory, "data"), sockets, port, tools.bin_dir, user)
-            try:
-                password = instance.initialise(durable=False)
-                instance.configure({**_HARMLESS, **NOT_DURABLE, **_sized(), **(settings or {})}, tcp=False)
-                instance.start(tied=True)
-                yield ScratchServer(instance, directory, password, tools)
-            finally:
-                instance.remove()
+            password = instance.initialise(durable=False)
+            instance.configure({**_HARMLESS, **NOT_DURABLE, **_sized(), **(settings or {})}, tcp=False)
+            instance.start(tied=True)
+            yield ScratchServer(instance, directory, password, tools)
         finally:
-            shutil.rmtree(sockets, ignore_errors=True)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+            instance.remove()
 
 
 def remove_leftovers(near: str | None = None) -> list[str]:
-    """Remove the scratch servers of drills that were killed; returns their directories.
+    """Remove the scratch servers of drills that were killed; returns their directories."""
 
-    Only directories that carry our file, belong to us, were made on this host and whose process is gone.
-    """
-    removed = []
-    for parent in dict.fromkeys(filter(None, [near, *place_candidates()])):
-        for directory in glob.glob(os.path.join(glob.escape(parent), _PREFIX + "*")):
-            if _is_leftover(directory):
-                data = os.path.join(directory, "data")
-                with contextlib.suppress(RunbookError, OSError):
-                    Instance(data, os.path.join(directory, "s"), _PORT, "", place.server_user()).remove()
-                shutil.rmtree(directory, ignore_errors=True)
-                removed.append(directory)
-    return removed
+    def end_server(directory: str) -> None:
+        with contextlib.suppress(RunbookError, OSError):
+            data = os.path.join(directory, "data")
+            Instance(data, os.path.join(directory, "s"), _PORT, "", place.server_user()).remove()
 
-
-def place_candidates() -> list[str]:
-    """Where a scratch server may have been put."""
-    import tempfile
-
-    return [tempfile.gettempdir(), "/tmp", "/var/tmp"]
+    workplace.remove_leftovers(_SOCKETS, None)
+    return workplace.remove_leftovers(_PREFIX, near, end_server)
 
 
 #: Part of the socket's name only: a scratch server has no TCP.
@@ -128,37 +102,6 @@ def _sized() -> dict[str, t.Any]:
         "max_wal_size": "4GB",
         "max_connections": 60,
     }
-
-
-def _sign(directory: str) -> None:
-    with open(os.path.join(directory, _OWNER), "w", encoding="utf-8") as file:
-        json.dump({"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}, file)
-
-
-def _is_leftover(directory: str) -> bool:
-    try:
-        state = os.lstat(os.path.join(directory, _OWNER))
-        with open(os.path.join(directory, _OWNER), encoding="utf-8") as file:
-            owner = json.load(file)
-        ours = state.st_uid == os.geteuid() and owner["host"] == socket.gethostname()
-        return ours and (_started(int(owner["pid"])) != owner["started"])
-    except FileNotFoundError:
-        # Killed between making the directory and signing it: empty, ours, and not of this moment.
-        with contextlib.suppress(OSError):
-            return not os.listdir(directory) and time.time() - os.stat(directory).st_mtime > 3600
-        return False
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _started(pid: int) -> str | None:
-    """When a process started, in the kernel's own unit; None when there is no such process."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rsplit(b")", 1)[1].split()
-        return None if fields[0] in (b"Z", b"X") else fields[19].decode()
-    except (OSError, IndexError):
-        return None
 
 
 def disk_kind(path: str) -> str | None:

@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Working directories that are removed in every case: at the end, or by the next one when their process was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+import tempfile
+import time
+import typing as t
+
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder, provably_dead
+
+_OWNER = "owner.json"
+
+
+@contextlib.contextmanager
+def workplace(prefix: str, near: str | None, user: str | None = None) -> t.Iterator[str]:
+    """A new 0700 directory ``<prefix>…`` below ``near`` (by default, where temporary files are).
+
+    :arg user: the account that must reach it, when we are root.
+    """
+    remove_leftovers(prefix, near)
+    directory = place.make_directory(user, prefix, near)
+    try:
+        with open(os.path.join(directory, _OWNER), "w", encoding="utf-8") as file:
+            json.dump(describe_holder(None), file)
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def remove_leftovers(
+    prefix: str, near: str | None, before_removal: t.Callable[[str], None] = lambda directory: None
+) -> list[str]:
+    """Remove directories of killed processes: those that carry our file, are ours, and whose process is gone.
+
+    :arg before_removal: told each one first.
+    """
+    removed = []
+    for parent in dict.fromkeys(filter(None, [near, tempfile.gettempdir(), "/tmp", "/var/tmp"])):
+        for directory in glob.glob(os.path.join(glob.escape(parent), prefix + "*")):
+            if _is_leftover(directory):
+                before_removal(directory)
+                shutil.rmtree(directory, ignore_errors=True)
+                removed.append(directory)
+    return removed
+
+
+def _is_leftover(directory: str) -> bool:
+    path = os.path.join(directory, _OWNER)
+    try:
+        if os.lstat(path).st_uid != os.geteuid():
+            return False
+        with open(path, encoding="utf-8") as file:
+            owner = json.load(file)
+        here = describe_holder(None)
+        # Nothing survives a reboot.
+        rebooted = owner["host"] == here["host"] and owner["boot_id"] != here["boot_id"]
+        return rebooted or provably_dead(owner)
+    except FileNotFoundError:
+        # Killed between making the directory and signing it: empty, and not of this moment.
+        with contextlib.suppress(OSError):
+            state = os.stat(directory)
+            return (
+                not os.listdir(directory) and os.geteuid() in (0, state.st_uid) and time.time() - state.st_mtime > 3600
+            )
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

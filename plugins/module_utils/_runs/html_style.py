@@ -138,7 +138,7 @@ footer { margin-top: 26px; font-size: 12px; color: var(--faint); overflow-wrap: 
   .lane { grid-template-columns: 1fr max-content; gap: 0 10px; padding: 4px 0; }
   .lane > :nth-child(1) { grid-area: 1 / 1; white-space: normal; } .lane > :nth-child(3) { grid-area: 1 / 2; }
   .rail { grid-area: 2 / 1 / 3 / 3; height: 15px; } .rail i { top: 2px; height: 11px; }
-  .findings li { grid-template-columns: 1fr; gap: 0; }
+  .findings li { grid-template-columns: 1fr; gap: 0; } th:last-child { width: 45%; } th { overflow-wrap: normal; }
   .evidence { padding: 4px 16px 18px; } .evidence > dl { grid-template-columns: 1fr; }
   .evidence dt { border: 0; padding-bottom: 0; } .evidence dd { padding-top: 0; }
 }

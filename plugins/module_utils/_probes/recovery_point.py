@@ -23,7 +23,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs im
     DAMAGED,
     LEVELS,
     Proof,
-    at_least,
     newest_proof,
 )
 
@@ -34,6 +33,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing
 
 _DRILL_LEVEL = "restored"
+#: A server's clock and the store's may differ by this much.
+_CLOCK_TOLERANCE_S = 30.0
 
 
 class RecoveryPointCheck(BlockingCheck):
@@ -66,7 +67,7 @@ class RecoveryPointCheck(BlockingCheck):
         except RepositoryError as error:
             return self.reading("unknown", "nothing", str(error))
         reading = self._judge_age(listing, now)
-        if reading.outcome == "failed":
+        if reading.outcome in ("failed", "unknown"):
             return reading
         return self._judge_drill(listing, now, reading) if self._drill_interval is not None else reading
 
@@ -74,15 +75,18 @@ class RecoveryPointCheck(BlockingCheck):
         bad = [point.point_id for point in listing.points if point.level == DAMAGED]
         bad += [point.point_id for point in listing.damaged]
         values: dict[str, t.Any] = {"rpo_s": self._rpo, "points": len(listing.points), "damaged": bad[:20]}
-        proven = [point for point in listing.points if at_least(point.level, self._minimum)]
-        if not proven:
+        newest = listing.newest(self._minimum)
+        if newest is None:
             best = listing.points[0].level if listing.points else None
             measured = f"{len(listing.points)} recovery point(s), the newest {best}" if best else "no recovery point"
             return self.reading("failed", measured, f"no recovery point is {self._minimum}", age_s=None, **values)
-        newest = max(proven, key=lambda point: point.consistency_time)
         age = newest.age_s(now)
         values.update(age_s=round(age, 3), point_id=newest.point_id, level=newest.level)
         measured = f"{newest.point_id}, {newest.level}, {format_duration(age)} old"
+        if age < -_CLOCK_TOLERANCE_S:
+            return self.reading(
+                "unknown", measured, "the recovery point lies in the future: clocks are apart", **values
+            )
         if age > self._rpo:
             return self.reading("failed", measured, "the newest recovery point is older than the RPO", **values)
         if bad:

@@ -13,6 +13,8 @@ import signal
 import stat
 import time
 
+from ansible_collections.sre.runbooks.plugins.module_utils._process_group import children
+
 _IPC_RMID = 0
 _PORT_LINE, _SOCKET_LINE, _MEMORY_LINE, _STATUS_LINE = 3, 4, 6, 7
 
@@ -100,13 +102,3 @@ def _names(pid: int, data_dir: str) -> bool:
             return os.fsencode(data_dir) in file.read().split(b"\0")
     except OSError:
         return False
-
-
-def children(pid: int) -> list[int]:
-    """The process numbers of a process's direct children; empty when it is gone."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
-                found.extend(int(word) for word in file.read().split())
-    return found

@@ -16,6 +16,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._process_group import ProcessGroup
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -95,13 +96,9 @@ def load(
         argv.append("--no-tablespaces")
     # A connection string, since a name with an equals sign would be taken for one.
     argv += [f"--dbname=dbname={conninfo_value(database)}", archive.directory]
-    _process.run(
-        argv,
-        f"loading {database}",
-        environment={**address.environment(database), "PGOPTIONS": _OPTIONS},
-        component=component,
-        cwd="/",
-    )
+    environment = {**address.environment(database), "PGOPTIONS": _OPTIONS}
+    with ProcessGroup(argv, f"loading {database}", environment, component) as group:
+        group.finish()
     return dropped
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import databases, globals, guide, roles
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import databases, guide, roles, stored_globals
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import (
     PostgresqlAddress,
     connect,
@@ -118,7 +118,9 @@ class PostgresqlEngine:
             content["roles"] = databases.describe_roles(session)
             if options.with_globals:
                 with recorder.step("dump globals"):
-                    content["globals"] = globals.dump_globals(session, self._address, plan.tools, writer, encoding)
+                    content["globals"] = stored_globals.dump_globals(
+                        session, self._address, plan.tools, writer, encoding
+                    )
         dump = DatabaseDump(self._address, plan.tools, writer, encoding, options, progress, check)
         entries: list[dict[str, t.Any]] = []
         settings: dict[str, t.Any] = {}
@@ -130,7 +132,7 @@ class PostgresqlEngine:
                 step.facts.update(size=entry["size"], tables=len(entry["tables"]), rows=rows, files=entry["files"])
             entries.append(entry)
         content["databases"] = entries
-        globals.store_settings(writer, encoding, settings)
+        stored_globals.store_settings(writer, encoding, settings)
         check()
         return writer.commit(
             engine_version=plan.server["version"],

@@ -79,7 +79,7 @@ options:
         description: How the runbook ended on it. Absent when it never got there.
         type: str
         choices: [ok, changed, skipped, failed]
-      message:
+      detail:
         description: What there is to say, such as the error.
         type: str
         default: ""
@@ -245,7 +245,7 @@ COMPONENT_OPTIONS: dict[str, t.Any] = {
     "rto": {"type": "str", "default": ""},
     "interval": {"type": "str", "default": ""},
     "outcome": {"type": "str", "choices": ["ok", "changed", "skipped", "failed"]},
-    "message": {"type": "str", "default": ""},
+    "detail": {"type": "str", "default": ""},
     "recovery_point": {"type": "str", "default": ""},
     "rpo_measured_s": {"type": "float"},
     "rto_measured_s": {"type": "float"},
@@ -274,7 +274,7 @@ def outcome_of(given: dict[str, t.Any]) -> ComponentOutcome:
         rto_s=seconds(name, "rto", given["rto"]),
         interval_s=seconds(name, "interval", given["interval"]),
         outcome=given["outcome"],
-        message=given["message"] or "",
+        message=given["detail"] or "",
         rpo_measured_s=given["rpo_measured_s"],
         rto_measured_s=given["rto_measured_s"],
         rows_lost=given["rows_lost"],

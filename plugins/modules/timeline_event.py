@@ -47,7 +47,7 @@ options:
     description:
       - How long the step took, such as V(12) or V(1m30s), where O(started) is not known.
     type: str
-  message:
+  detail:
     description:
       - What there is to say about it. Never a secret.
     type: str
@@ -123,7 +123,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
 def record(module: AnsibleModule, started: datetime.datetime | None, duration_s: float | None) -> bool:
     """Write the event; a repository that cannot take it becomes a warning."""
     params = module.params
-    facts = {"message": params["message"]} if params["message"] else {}
+    facts = {"message": params["detail"]} if params["detail"] else {}
     try:
         repository = open_repository(params["repository"], params["environment_name"])
     except RepositoryError as error:
@@ -146,7 +146,7 @@ def main() -> None:
             "outcome": {"type": "str", "choices": ["ok", "changed", "skipped", "failed"], "default": "ok"},
             "started": {"type": "str"},
             "duration": {"type": "str"},
-            "message": {"type": "str"},
+            "detail": {"type": "str"},
         },
         mutually_exclusive=[("started", "duration")],
         supports_check_mode=True,

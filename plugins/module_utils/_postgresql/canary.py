@@ -44,7 +44,12 @@ def write_canary(session: Session, schema: str, component: str, point_id: str) -
             # Who waits for the canary's lock would make everybody behind wait too.
             session.execute("SET LOCAL lock_timeout = '5s'")
             if not _there(session, schema):
-                session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+                # CREATE SCHEMA IF NOT EXISTS wants the right to create one even where it exists.
+                if (
+                    session.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (schema,)).fetchone()
+                    is None
+                ):
+                    session.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
                 session.execute(
                     sql.SQL(
                         "CREATE TABLE IF NOT EXISTS {} (component text NOT NULL, id text NOT NULL,"

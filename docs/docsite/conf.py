@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 project = "sre.runbooks"
-copyright = "the sre.runbooks authors"  # noqa: A001  (the name that Sphinx asks for)
+copyright = "the sre.runbooks authors"
 extensions = ["sphinx_antsibull_ext"]
 html_theme = "alabaster"
 html_theme_options = {"page_width": "1200px", "sidebar_width": "260px", "show_powered_by": False}

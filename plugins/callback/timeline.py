@@ -6,15 +6,6 @@
 
 from __future__ import annotations
 
-import datetime
-import time
-import typing as t
-from dataclasses import dataclass
-
-from ansible.plugins.callback import CallbackBase
-
-from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
-
 DOCUMENTATION = r"""
 name: timeline
 type: notification
@@ -38,6 +29,15 @@ options:
       - section: callback_sre_runbooks_timeline
         key: show_unchanged
 """
+
+import datetime
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ansible.plugins.callback import CallbackBase
+
+from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
 
 _COLLECTION = "sre.runbooks."
 #: Modules that keep the books rather than do the work.

@@ -31,9 +31,7 @@ def parse_time(text: str) -> datetime.datetime:
         # Python 3.9 knows neither the final Z nor fractions of other than 3 or 6 digits.
         value = datetime.datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text.strip()))
     except ValueError:
-        raise InvalidInput(
-            "not a time", expected="ISO 8601 such as 2026-11-21T05:10:00Z", found=repr(text)
-        ) from None
+        raise InvalidInput("not a time", expected="ISO 8601 such as 2026-11-21T05:10:00Z", found=repr(text)) from None
     return value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)
 
 

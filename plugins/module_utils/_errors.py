@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
+
 class RunbookError(Exception):
     """An expected failure with everything that an operator needs to act.
 
@@ -60,55 +61,66 @@ class RunbookError(Exception):
             "next_command": self.next_command,
         }
 
+
 class Refused(RunbookError):
     """A safety rule said no; nothing was touched."""
 
     kind = "refused"
+
 
 class InvalidInput(RunbookError):
     """A parameter, manifest or other input is not of the expected form."""
 
     kind = "invalid_input"
 
+
 class RepositoryError(RunbookError):
     """The repository could not be used (missing, unwritable, full, another one than expected)."""
 
     kind = "repository"
+
 
 class ObjectMissing(RepositoryError):
     """An object that should be in the repository is not."""
 
     kind = "object_missing"
 
+
 class ObjectExists(RepositoryError):
     """A create-if-absent found the object already there."""
 
     kind = "object_exists"
+
 
 class IntegrityError(RunbookError):
     """Stored content is not what its manifest says."""
 
     kind = "integrity"
 
+
 class LeaseHeld(RunbookError):
     """Somebody else operates on the component."""
 
     kind = "lease_held"
+
 
 class LeaseLost(RunbookError):
     """The lease was taken over while this run believed that it held it."""
 
     kind = "lease_lost"
 
+
 class EngineError(RunbookError):
     """A component's server or one of its tools failed."""
 
     kind = "engine"
 
+
 class AssertionFailed(RunbookError):
     """Restored content does not satisfy what was recorded or asserted about it."""
 
     kind = "assertion_failed"
+
 
 class MissingRequirement(RunbookError):
     """A program or library that the host must have is missing or too old."""

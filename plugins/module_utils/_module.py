@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
+
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
 
 #: Documented by the fragment ``sre.runbooks.repository``.
@@ -30,7 +31,11 @@ LEASE_OPTIONS: dict[str, t.Any] = {
 ENCRYPTION_OPTIONS: dict[str, t.Any] = {
     "encryption_recipients": {"type": "list", "elements": "str", "default": []},
     "encryption_identity": {"type": "str", "no_log": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_AGE_IDENTITY"])},
-    "encryption_identity_file": {"type": "path", "no_log": False, "fallback": (env_fallback, ["SRE_RUNBOOKS_AGE_IDENTITY_FILE"])},
+    "encryption_identity_file": {
+        "type": "path",
+        "no_log": False,
+        "fallback": (env_fallback, ["SRE_RUNBOOKS_AGE_IDENTITY_FILE"]),
+    },
 }
 #: Documented by the fragment ``sre.runbooks.postgresql``; the names are those of community.postgresql.
 POSTGRESQL_OPTIONS: dict[str, t.Any] = {
@@ -41,7 +46,11 @@ POSTGRESQL_OPTIONS: dict[str, t.Any] = {
     "login_password_file": {"type": "path", "no_log": False},
     "login_unix_socket": {"type": "path"},
     "login_db": {"type": "str", "default": "postgres"},
-    "ssl_mode": {"type": "str", "default": "prefer", "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]},
+    "ssl_mode": {
+        "type": "str",
+        "default": "prefer",
+        "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+    },
     "ca_cert": {"type": "path"},
     "connect_timeout": {"type": "int", "default": 10},
     "bin_dir": {"type": "path"},

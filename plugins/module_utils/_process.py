@@ -58,8 +58,7 @@ def run(
         done = subprocess.run(
             list(argv),
             input=stdin if stdin is not None else b"",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env={**os.environ, **(environment or {})},
             timeout=timeout,
             preexec_fn=child_setup(user),
@@ -68,11 +67,16 @@ def run(
         )
     except FileNotFoundError:
         raise MissingRequirement(
-            f"{what} needs {argv[0]}, which is not there", component=component, next_command="ansible-playbook sre.runbooks.prepare_hosts"
+            f"{what} needs {argv[0]}, which is not there",
+            component=component,
+            next_command="ansible-playbook sre.runbooks.prepare_hosts",
         ) from None
     except subprocess.TimeoutExpired:
         raise EngineError(
-            f"{what} did not end in time", component=component, expected=f"at most {timeout:g} s", found="still running (ended by us)"
+            f"{what} did not end in time",
+            component=component,
+            expected=f"at most {timeout:g} s",
+            found="still running (ended by us)",
         ) from None
     if done.returncode != 0:
         raise EngineError(

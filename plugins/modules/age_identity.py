@@ -68,6 +68,7 @@ import tempfile
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, MissingRequirement
 from ansible_collections.sre.runbooks.plugins.module_utils._module import run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._process import run
@@ -139,7 +140,10 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         "changed": not (exists and known),
         "recipient": recipient,
         "diff": {
-            "before": {"identity": "present" if exists else "absent", "recipient_file": "present" if known else "absent"},
+            "before": {
+                "identity": "present" if exists else "absent",
+                "recipient_file": "present" if known else "absent",
+            },
             "after": {"identity": "present", "recipient_file": "present"},
         },
     }

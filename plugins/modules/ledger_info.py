@@ -85,6 +85,7 @@ import json
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_time
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._module import POSTGRESQL_OPTIONS, run_module
@@ -121,7 +122,13 @@ def read_witness(path: str, key: str) -> dict[str, str] | None:
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     rows = read_witness(params["witness"], params["key"])
-    result: dict[str, t.Any] = {"changed": False, "rows_acknowledged": None, "rows_lost": None, "lost_rows": [], "rpo_measured_s": None}
+    result: dict[str, t.Any] = {
+        "changed": False,
+        "rows_acknowledged": None,
+        "rows_lost": None,
+        "lost_rows": [],
+        "rpo_measured_s": None,
+    }
     if rows is None:
         return result
     from psycopg import sql

@@ -38,7 +38,9 @@ def results() -> t.Iterator[t.Callable[[str, int, int], None]]:
 def local(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[LocalEnvironment]:
     """A local environment of its own, started and loaded, removed at the end whatever happens."""
     series = os.environ.get("SRE_RUNBOOKS_SERIES", "2.19")
-    environment = subprocess.run([str(ROOT / "tools" / "environment"), series], stdout=subprocess.PIPE, check=True, text=True)
+    environment = subprocess.run(
+        [str(ROOT / "tools" / "environment"), series], stdout=subprocess.PIPE, check=True, text=True
+    )
     local = LocalEnvironment(tmp_path_factory.mktemp("local"), environment.stdout.strip())
     try:
         done = local.play("start_local_environment", "-e", "local_environment_traffic=false", capture_output=True)

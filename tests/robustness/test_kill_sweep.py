@@ -11,7 +11,6 @@ import time
 import typing as t
 
 import pytest
-
 from conftest import ROOT, SEED, SOAK, LocalEnvironment
 
 #: How long after a boundary the kill comes in the second half of the cases: inside the modules, not only between tasks.
@@ -62,7 +61,9 @@ def flights(local: LocalEnvironment) -> int:
         "password=open(sys.argv[2]).read().strip()).execute('SELECT count(*) FROM flights').fetchone()[0])"
     )
     arguments = [local.variables()["SRE_RUNBOOKS_LOCAL_POSTGRESQL_PORT"], str(local.root / "kit" / "postgres.password")]
-    done = subprocess.run([f"{local.bin_dir}/python", "-c", probe, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [f"{local.bin_dir}/python", "-c", probe, *arguments], capture_output=True, text=True, check=True
+    )
     return int(done.stdout)
 
 

@@ -58,7 +58,9 @@ def known_secrets(local: LocalEnvironment) -> list[bytes]:
     return secrets
 
 
-def test_no_secret_anywhere(local: LocalEnvironment, results: t.Callable[[str, int, int], None], tmp_path: pathlib.Path) -> None:
+def test_no_secret_anywhere(
+    local: LocalEnvironment, results: t.Callable[[str, int, int], None], tmp_path: pathlib.Path
+) -> None:
     secrets = known_secrets(local)
     watch = ArgvWatch(secrets)
     watch.start()
@@ -66,7 +68,9 @@ def test_no_secret_anywhere(local: LocalEnvironment, results: t.Callable[[str, i
     temporary = tmp_path / "tmp"
     temporary.mkdir(mode=0o777)
     for playbook, arguments in LIFE:
-        done = local.play(playbook, "-vvvv", "--diff", *arguments, capture_output=True, env={"ANSIBLE_LOCAL_TEMP": str(temporary)})
+        done = local.play(
+            playbook, "-vvvv", "--diff", *arguments, capture_output=True, env={"ANSIBLE_LOCAL_TEMP": str(temporary)}
+        )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
         output = (done.stdout + done.stderr).encode()
         hits += [f"output of {playbook}" for secret in secrets if secret in output]
@@ -89,7 +93,9 @@ def test_the_leak_test_can_fail(tmp_path: pathlib.Path) -> None:
     import subprocess
     import sys
 
-    subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)", "a-secret-that-is-known-0123456789"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", "import time; time.sleep(0.5)", "a-secret-that-is-known-0123456789"], check=True
+    )
     watch.ended.set()
     watch.join()
     assert watch.hits

@@ -1,3 +1,7 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Real PostgreSQL servers for tests: two majors, unprivileged, loopback only, gone afterwards.
 
 ``system`` is what the distribution brings below /usr/lib/postgresql (or PATH), ``wheel`` what PyPI's

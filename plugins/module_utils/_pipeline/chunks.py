@@ -150,7 +150,8 @@ def through(
             start_new_session=True,
             bufsize=0,
         )
-        assert child.stdin is not None and child.stdout is not None
+        if child.stdin is None or child.stdout is None:  # both are pipes; said for the type checker
+            raise AssertionError("no pipes")
         for pipe in (child.stdin, child.stdout):
             with contextlib.suppress(OSError):  # only faster
                 fcntl.fcntl(pipe.fileno(), _F_SETPIPE_SZ, CHUNK)

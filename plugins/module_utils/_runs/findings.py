@@ -24,7 +24,7 @@ def build_findings(report: t.Mapping[str, t.Any], problems: t.Iterable[str]) -> 
     failed = {component["name"] for component in report["components"] if component["outcome"] == "failed"}
     for entry in unresolved_failures(report["timeline"]):
         why = failure_text(entry)
-        text = f"step “{entry['step']}” {entry['outcome']}" + (f": {why}" if why else "")
+        text = f"step \u201c{entry['step']}\u201d {entry['outcome']}" + (f": {why}" if why else "")
         grave = entry["component"] is None or entry["component"] in failed
         found.append(_finding("failure" if grave else "warning", entry["component"], text))
     return sorted(found, key=lambda finding: SEVERITIES.index(finding["severity"]))
@@ -56,7 +56,7 @@ def _component_findings(component: t.Mapping[str, t.Any]) -> list[dict[str, t.An
         if probe["outcome"] not in ("ok", "skipped"):
             add(
                 "failure" if probe["critical"] else "warning",
-                f"probe “{probe['name']}”: {probe['message'] or probe['outcome']}",
+                f"probe \u201c{probe['name']}\u201d: {probe['message'] or probe['outcome']}",
             )
     if component["recovery_point"] and component["proof"] == "taken":
         add("warning", f"recovery point {component['recovery_point']} was never read back")

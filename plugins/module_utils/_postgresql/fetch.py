@@ -10,6 +10,7 @@ import concurrent.futures
 import dataclasses
 import os
 import re
+import shutil
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError
@@ -18,7 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
     copy_decoded,
     open_decoded,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.globals import read_settings
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.stored_globals import read_settings
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
@@ -40,6 +41,10 @@ class Fetched:
     globals_text: str | None
     #: Database → its settings in full; the manifest's may lack values.
     settings: dict[str, list[dict[str, t.Any]]]
+
+    def discard(self, database: str) -> None:
+        """Delete the files of a database that has been loaded."""
+        shutil.rmtree(self.directories[database], ignore_errors=True)
 
 
 def recorded_databases(point: RecoveryPoint) -> dict[str, dict[str, t.Any]]:

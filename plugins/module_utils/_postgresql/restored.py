@@ -44,6 +44,16 @@ def has_tables(session: Session) -> bool:
     return bool(row and row[0])
 
 
+def interrupted(session: Session, component: str) -> bool:
+    """Whether a killed run left live databases that refuse connections."""
+    if not has_tables(session):
+        return False
+    row = session.execute(
+        f"SELECT EXISTS (SELECT FROM {SCHEMA}.swapping WHERE component = %s)", (component,)
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def shown_points(session: Session, component: str) -> dict[str, str]:
     """Database → the point that was last restored into it, for databases that are still the restored ones."""
     if not has_tables(session):

@@ -35,6 +35,8 @@ SESSION_SETTINGS = (
     # psycopg reads times in this style only.
     ("DateStyle", "ISO, YMD"),
 )
+# From the first statement on: a timeout of some milliseconds, set for a database, would end the one that lifts it.
+_OPTIONS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 _UNDEFINED_OBJECT = "42704"
 
 
@@ -76,7 +78,7 @@ class PostgresqlAddress:
             "PGCONNECT_TIMEOUT": str(self.connect_timeout),
             "PGAPPNAME": APPLICATION_NAME,
             "PGCLIENTENCODING": "UTF8",
-            "PGOPTIONS": "",
+            "PGOPTIONS": _OPTIONS,
         }
         if self.password is not None:
             variables["PGPASSWORD"] = self.password
@@ -164,7 +166,13 @@ def connect(
     if address.ca_cert:
         parameters["sslrootcert"] = address.ca_cert
     try:
-        connection = psycopg.connect(autocommit=True, **parameters)
+        try:
+            connection = psycopg.connect(autocommit=True, options=_OPTIONS, **parameters)
+        except psycopg.OperationalError as error:
+            # A pooler; whether that is fine is for the caller to say.
+            if "unsupported startup parameter" not in str(error):
+                raise
+            connection = psycopg.connect(autocommit=True, options="", **parameters)
     except psycopg.Error as error:
         raise _connection_error(address, name, str(error)) from None
     try:
@@ -195,9 +203,6 @@ def _connection_error(address: PostgresqlAddress, database: str, text: str) -> C
     if "authentication failed" in reason or "no password supplied" in reason:
         expected = f"that the server accepts user {address.user!r} with the given password"
         next_command = "check login_user and login_password (or PGUSER and PGPASSWORD)"
-    elif "unsupported startup parameter" in reason:
-        expected = "a direct connection, not one through a pooler"
-        next_command = "set login_host and login_port to the server itself"
     elif "does not exist" in reason:
         expected = f"a database {database!r} and a user {address.user!r}"
         next_command = "check login_db and login_user"

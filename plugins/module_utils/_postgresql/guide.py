@@ -14,10 +14,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
 _ROLES = """\
 ## Bring the roles back
 
-Roles that exist already give an error each, which is fine.{passwords}
+Roles that exist already give an error each, which is fine. The role that you log in as is left alone.{passwords}
 
 ```sh
-{decode} | psql --no-psqlrc --quiet --dbname=postgres
+{decode} \\
+  | grep -v -e "^CREATE ROLE ${{PGUSER:-postgres}};" -e "^ALTER ROLE ${{PGUSER:-postgres}} " \\
+  | psql --no-psqlrc --quiet --dbname=postgres
 ```
 """
 _DECODE = """\

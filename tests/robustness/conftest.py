@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import subprocess
-import sys
 import typing as t
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-from local_environment import LocalEnvironment  # noqa: E402  (found through the line above)
-
-#: `make soak` sets it: every case instead of a seeded sample.
-SOAK = os.environ.get("SRE_RUNBOOKS_SOAK", "") == "1"
-SEED = int(os.environ.get("SRE_RUNBOOKS_SEED", "20261121"))
+from tests.robustness.scale import SEED, SOAK
+from tools.local_environment import ROOT, LocalEnvironment
 
 
 @pytest.fixture(scope="session")

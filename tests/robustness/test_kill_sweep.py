@@ -11,7 +11,9 @@ import time
 import typing as t
 
 import pytest
-from conftest import ROOT, SEED, SOAK, LocalEnvironment
+
+from tests.robustness.scale import SEED, SOAK
+from tools.local_environment import LocalEnvironment
 
 #: How long after a boundary the kill comes in the second half of the cases: inside the modules, not only between tasks.
 DELAYS = (0.0, 0.35, 0.9, 2.0)
@@ -108,4 +110,3 @@ def test_the_record_of_a_killed_run_is_closed_by_the_next(local: LocalEnvironmen
     closed = [json.loads(path.read_text(encoding="utf-8")) for path in runs.glob("*/closed.json")]
     assert any("interrupted" in json.dumps(record) for record in closed)
     assert all((path / "closed.json").exists() for path in runs.iterdir() if path.is_dir())
-    assert (ROOT / "playbooks" / "check_health.yml").exists()

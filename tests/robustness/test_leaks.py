@@ -8,7 +8,7 @@ import threading
 import time
 import typing as t
 
-from conftest import LocalEnvironment
+from tools.local_environment import LocalEnvironment
 
 #: In the order of a life: each playbook has real work to do.
 LIFE: list[tuple[str, list[str]]] = [

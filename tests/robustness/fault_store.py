@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A store's faulty twin: the n-th call fails, the way disks, networks and full file systems do.
+
+    store = FaultStore(FileStore(path), fail_at=7, fault="full")
+
+Calls are counted over all methods in ``COUNTED``; a writer's ``write`` and its end are calls too, so a sweep of
+``fail_at`` over ``range(store.calls)`` of a clean run meets every side effect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import io
+import threading
+import typing as t
+
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import ObjectStat, Store
+
+#: ``error``: the call fails and did nothing. ``lost_answer``: it did its work, yet fails. ``full``: a write fails as a
+#: full disk does. ``short``: a read ends early, in silence; a write is cut off and fails.
+Fault = t.Literal["error", "lost_answer", "full", "short"]
+FAULTS: tuple[Fault, ...] = t.get_args(Fault)
+COUNTED = ("create", "writer", "write", "commit", "read", "open", "stat", "list", "children", "delete", "now")
+
+
+class FaultStore:
+    """Behaves like ``store`` until the call number ``fail_at`` (from 0); with ``fail_after`` it never recovers."""
+
+    def __init__(self, store: Store, fail_at: int | None = None, fault: Fault = "error", lasting: bool = False) -> None:
+        self.store = store
+        self.url = store.url
+        self.calls = 0
+        self.failed: list[str] = []
+        self._fail_at = fail_at
+        self._fault = fault
+        self._lasting = lasting
+        self._lock = threading.Lock()
+
+    def _due(self, what: str) -> bool:
+        with self._lock:
+            number = self.calls
+            self.calls += 1
+            due = self._fail_at is not None and (number == self._fail_at or (self._lasting and number > self._fail_at))
+            if due:
+                self.failed.append(what)
+            return due
+
+    def _error(self, what: str) -> RepositoryError:
+        if self._fault == "full":
+            return RepositoryError(f"the repository is full: could not {what}", found="injected ENOSPC")
+        return RepositoryError(f"could not {what}", found=f"injected fault {self._fault}")
+
+    def _call(self, what: str, work: t.Callable[[], t.Any], writes: bool) -> t.Any:
+        due = self._due(what)
+        if not due or (self._fault == "full" and not writes) or (self._fault == "short" and not writes):
+            return work()
+        if self._fault == "lost_answer":
+            work()
+        raise self._error(what)
+
+    def create(self, key: str, data: bytes) -> None:
+        self._call(f"create {key}", lambda: self.store.create(key, data), True)
+
+    @contextlib.contextmanager
+    def writer(self, key: str) -> t.Iterator[_FaultyWriter]:
+        if self._due(f"writer {key}") and self._fault != "short":
+            raise self._error(f"write {key}")
+        with contextlib.ExitStack() as stack:
+            target = stack.enter_context(self.store.writer(key))
+            yield _FaultyWriter(self, target, key)
+            due = self._due(f"commit {key}")
+            if due and self._fault != "lost_answer":
+                raise self._error(f"write {key}")
+        if due:
+            raise self._error(f"write {key}")
+
+    def read(self, key: str, limit: int) -> bytes:
+        if self._due(f"read {key}"):
+            if self._fault == "short":
+                content = self.store.read(key, limit)
+                return content[: len(content) // 2]
+            if self._fault != "full":
+                raise self._error(f"read {key}")
+        return self.store.read(key, limit)
+
+    def open(self, key: str, offset: int = 0, length: int | None = None) -> t.BinaryIO:
+        if self._due(f"open {key}"):
+            if self._fault == "short":
+                with self.store.open(key, offset, length) as source:
+                    content = source.read()
+                return io.BytesIO(content[: len(content) // 2])
+            if self._fault != "full":
+                raise self._error(f"read {key}")
+        return self.store.open(key, offset, length)
+
+    def stat(self, key: str) -> ObjectStat:
+        return t.cast(ObjectStat, self._call(f"stat {key}", lambda: self.store.stat(key), False))
+
+    def list(self, prefix: str) -> t.Iterator[ObjectStat]:
+        return iter(self._call(f"list {prefix}", lambda: list_of(self.store.list(prefix)), False))
+
+    def children(self, prefix: str) -> t.Iterator[str]:
+        return iter(self._call(f"children {prefix}", lambda: list_of(self.store.children(prefix)), False))
+
+    def delete(self, key: str) -> None:
+        self._call(f"delete {key}", lambda: self.store.delete(key), True)
+
+    def now(self) -> datetime.datetime:
+        return t.cast(datetime.datetime, self._call("now", self.store.now, False))
+
+    def check_writable(self) -> None:
+        self._call("check_writable", self.store.check_writable, True)
+
+    def free_bytes(self) -> int | None:
+        return self.store.free_bytes()
+
+
+class _FaultyWriter:
+    def __init__(self, faults: FaultStore, target: t.Any, key: str) -> None:
+        self._faults = faults
+        self._target = target
+        self._key = key
+
+    def write(self, data: bytes) -> int:
+        if self._faults._due(f"write {self._key}"):
+            if self._faults._fault in ("short", "lost_answer"):
+                self._target.write(data[: len(data) // 2])
+            raise self._faults._error(f"write {self._key}")
+        return t.cast(int, self._target.write(data))
+
+
+def list_of(items: t.Iterable[t.Any]) -> list[t.Any]:
+    """``list`` is a method's name above."""
+    return [*items]

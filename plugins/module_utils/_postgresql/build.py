@@ -124,6 +124,17 @@ class Builder:
             return server_globals.apply_all(session, statements, self.component)
         return server_globals.create_missing(session, statements, self.component)
 
+    def create_lacking_roles(self, session: Session, databases: t.Iterable[str]) -> list[str]:
+        """On a scratch server: stand-ins for roles that the content refers to and the recorded globals do not have."""
+        from psycopg import sql
+
+        there = server_globals.existing_roles(session)
+        needed = {role for name in databases for role in [*self.entries[name]["roles"], self.entries[name]["owner"]]}
+        lacking = sorted(needed - there)
+        for role in lacking:
+            session.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        return lacking
+
     def build(self, session: Session, fetched: Fetched, beside: t.Mapping[str, str]) -> None:
         """Create, load and analyse every database.
 

@@ -30,7 +30,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import (
     restored,
     swap,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.assertions import parse_assertions
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.assertions import SqlAssertion, parse_assertions
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Builder, Phases, Proven
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import (
     PostgresqlAddress,
@@ -182,6 +182,7 @@ class Restore:
     def _restore(self, session: Session, lease: Lease, point: RecoveryPoint, empty: bool) -> dict[str, t.Any]:
         request = self._request
         targets = self._target.targets(point)
+        asked = parse_assertions(request.assertions, list(targets))
         beside = {name: names.restoring_name(target) for name, target in targets.items()}
         with self._phases.phase("check", recovery_point=point.point_id):
             differences, unchecked = self._target.preflight(session, point, targets, empty)
@@ -208,7 +209,7 @@ class Restore:
                     applied = builder.apply_globals(session, fetched.globals_text, self._globals_mode(empty))
                     step.facts.update(created=applied.created, altered=applied.altered)
                 builder.build(session, fetched, beside)
-            proven = self._proven(builder, beside, targets)
+            proven = self._proven(builder, beside, asked)
             behind = left_behind.find(session, self._address, self._target.live(session, targets))
             lease.check()
             with self._phases.phase("swap") as step:
@@ -265,8 +266,7 @@ class Restore:
             self._prove(point, "verified", time.monotonic() - began, details)
         return fetched
 
-    def _proven(self, builder: Builder, beside: t.Mapping[str, str], targets: t.Mapping[str, str]) -> Proven:
-        asked = parse_assertions(self._request.assertions, list(targets))
+    def _proven(self, builder: Builder, beside: t.Mapping[str, str], asked: t.Sequence[SqlAssertion]) -> Proven:
         proven = builder.prove(beside, asked)
         try:
             proven.refuse(self._component, builder.point.point_id)

@@ -33,7 +33,7 @@ from tests.servers.postgresql import Server, running_server
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[!_]*.py"))
 #: Tasks that, said again, do something again: by the name of the example, with the reason.
-CHANGES_AGAIN: dict[str, str] = {}
+CHANGES_AGAIN = {"Take one now, of two databases, encrypted": "it is forced"}
 
 pytestmark = pytest.mark.slice
 
@@ -149,6 +149,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, service: str) -> collections
     with running_server("system") as server:
         write_secret(root / "kit" / "postgres.password", server.password)
         load(server, root / "kit")
+        server.execute('CREATE DATABASE "Another one"')
         now = datetime.datetime.now(datetime.timezone.utc).isoformat()
         (root / "witness.jsonl").write_text(json.dumps({"id": 1, "written_at": now}) + "\n", encoding="utf-8")
         login = {
@@ -177,27 +178,31 @@ def world(tmp_path_factory: pytest.TempPathFactory, service: str) -> collections
         place_of_component = {"repository": world.variables["repository"], "environment_name": "local"}
         component = {**place_of_component, "component": "flights_db"}
         setup = [
-            {"sre.runbooks.age_identity": {"path": world.variables["age_identity_file"]}, "register": "identity"},
+            {"sre.runbooks.age_identity": {"path": world.variables["age_identity_file"]}},
             {"sre.runbooks.repository": place_of_component},
             {"sre.runbooks.environment_marker": {"environment_name": "local", "confirm": "local", **login}},
             {"sre.runbooks.postgresql_backup": {**component, "databases": ["flights"], **login}},
             {"sre.runbooks.recovery_point_verify": component},
         ]
-        world.play(
-            [t for t in setup if next(iter(t)).split(".")[-1] in MODULES and "verify" not in str(t)], root / "setup"
-        )  # TEMP
+        world.play(setup, root / "setup")
+        found = re.search("age1[0-9a-z]+", (root / "kit" / "age-identity.txt").read_text(encoding="utf-8"))
+        assert found, "the identity does not say its recipient"
+        world.variables["encryption_recipients"] = [found.group()]
         yield world
 
 
 @contextlib.contextmanager
-def own_variables(module: str, world: World) -> collections.abc.Iterator[dict[str, t.Any]]:
+def own_variables(module: str, world: World, tmp_path: pathlib.Path) -> collections.abc.Iterator[dict[str, t.Any]]:
     """What an example must not share with those of other modules."""
     if module == "background_process":
         yield {"web_port": place.free_port()}
     elif module == "lease":
         yield {"run_id": "20261121T051000Z-back_up_components-abcd"}
-    elif module == "repository":
-        yield {"repository": f"file://{world.root / 'directory' / 'new-repository'}"}
+    elif module in ("repository", "postgresql_backup"):
+        repository = f"file://{world.root / 'directory' / module}"
+        if module != "repository":
+            world.play([{"sre.runbooks.repository": {"repository": repository, "environment_name": "local"}}], tmp_path)
+        yield {"repository": repository}
     elif module == "postgresql_instance":
         directory = place.make_directory(place.server_user(), "sre-")
         try:
@@ -216,7 +221,7 @@ def test_examples(module: str, world: World, tmp_path: pathlib.Path) -> None:
     for task in tasks:
         ours = any(name.startswith("sre.runbooks.") for name in task)
         thrice += [{**task, "check_mode": True, "diff": True}, task, task] if ours else [task]
-    with own_variables(module, world) as own:
+    with own_variables(module, world, tmp_path) as own:
         results = iter(world.play(thrice, tmp_path, **own))
     for task in tasks:
         if not any(name.startswith("sre.runbooks.") for name in task):

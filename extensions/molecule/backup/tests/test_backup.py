@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 
+testinfra_hosts = ["local://"]  # not molecule's instances: it has none
+
 
 def test_only_whole_points_are_listed(host, local, points):
     directory = local.root / "repository/components/flights_db/points"

@@ -8,6 +8,8 @@ import json
 
 import pytest
 
+testinfra_hosts = ["local://"]  # not molecule's instances: it has none
+
 
 def proofs(local):
     found = sorted((local.root / "repository/components/flights_db/points").glob("*/proofs/*.json"))

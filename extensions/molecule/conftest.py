@@ -80,4 +80,4 @@ def points(local: LocalEnvironment) -> dict[str, t.Any]:
         stdout=subprocess.PIPE,
         check=True,
     )
-    return t.cast("dict[str, t.Any]", json.loads(done.stdout[done.stdout.index("{") :]))
+    return t.cast("dict[str, t.Any]", json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{") :])[0])

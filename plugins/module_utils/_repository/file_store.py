@@ -151,11 +151,13 @@ class FileStore:
         """Let the finished file appear as ``path``, durably."""
         directory = os.path.dirname(path)
         while True:
-            created = self._make_directories(directory)
             try:
+                created = self._make_directories(directory)
                 os.link(hidden, path)
-            except FileNotFoundError:  # somebody deleted the last object there, and the directory with it
-                continue
+            except FileNotFoundError:
+                if not os.path.lexists(hidden):
+                    raise
+                continue  # somebody deleted the last object there, and the directory with it
             for parent in [directory, *created]:
                 _sync_directory(parent)
             return
@@ -169,7 +171,7 @@ class FileStore:
             directory = os.path.dirname(directory)
         for path in reversed(missing):
             with contextlib.suppress(FileExistsError):
-                os.mkdir(path)
+                os.mkdir(path, 0o700)
                 os.chmod(path, self._mode() & 0o2770)
         return [os.path.dirname(path) for path in missing]
 
@@ -184,7 +186,7 @@ class FileStore:
             incoming = os.path.join(self.path, INCOMING)
             if not os.path.isdir(incoming):
                 with contextlib.suppress(FileExistsError):
-                    os.mkdir(incoming)
+                    os.mkdir(incoming, 0o700)
                     os.chmod(incoming, self._mode() & 0o2770)
             if not self._swept:
                 self.sweep()

@@ -90,6 +90,8 @@ class Lease:
         found = highest_epoch(self.repository, self.component)
         if found != self.epoch:
             raise _lost(self, f"epoch {found}")
+        if "released.json" in self.repository.store.children(epoch_prefix(self.component, self.epoch)):
+            raise _lost(self, f"epoch {self.epoch}, released by the run or by an operator")
         if self.clocks.monotonic() > self.deadline:
             raise _lost(self, f"epoch {self.epoch}, not renewed for more than {self.ttl_s:g} s")
 
@@ -103,8 +105,7 @@ class Lease:
         self._check_deadline()
         with contextlib.suppress(ObjectExists):  # another step of the same run renewed it at this moment
             store.create(f"{prefix}renewed-{number:06d}.json", canonical_json({"format": FORMAT}))
-        # A renewal that became visible late may have been overlooked by somebody who took over.
-        self._check_deadline()
+        # Against the old deadline: a renewal that became visible after it may have been overlooked by a new holder.
         self.check()
         self.deadline = began + self.ttl_s
         with contextlib.suppress(RepositoryError):
@@ -232,8 +233,10 @@ def _keep_renewed(lease: Lease, ended: threading.Event) -> None:
 
 
 def _store_time(repository: Repository, component: str, clocks: Clocks) -> datetime.datetime:
+    before = clocks.now()
     store_time = repository.store.now()
-    skew = abs((clocks.now() - store_time).total_seconds())
+    # A slow answer is no skew: only what lies outside of the time that asking took.
+    skew = max((before - store_time).total_seconds(), (store_time - clocks.now()).total_seconds())
     if skew > SKEW_LIMIT_S:
         raise Refused(
             "this host's clock differs from the repository's",
@@ -290,9 +293,11 @@ def _take(
 
 def _enter(repository: Repository, component: str, found: LeaseState, clocks: Clocks) -> Lease | None:
     """Act under the lease that the run holds; None when it is lost at this very moment."""
-    # The run's deadline, as far as it can be known here: from its last renewal, by the store's clock.
+    # The run's deadline, as far as it can be known here: from its last renewal, by the store's clock. Our own clock is
+    # read first, so that a slow answer makes the deadline earlier, never later.
+    asked = clocks.monotonic()
     passed = max(0.0, (_store_time(repository, component, clocks) - found.renewed).total_seconds())
-    deadline = clocks.monotonic() + found.ttl_s - passed
+    deadline = asked + found.ttl_s - passed
     lease = Lease(repository, component, found.epoch, found.ttl_s, deadline, False, found.scope, clocks)
     try:
         lease.renew()

@@ -136,7 +136,7 @@ def _refuse_foreign_content(store: FileStore) -> None:
     if os.path.lexists(store.path) and not os.path.isdir(store.path):
         raise Refused(f"{store.path} is not a directory", expected="a directory, or nothing", found="a file")
     names = list(store.children("")) if os.path.isdir(store.path) else []
-    if names:
+    if names and _IDENTITY not in names:  # else somebody else has just initialised it
         raise Refused(
             f"{store.url} is not empty and holds no {_IDENTITY}",
             expected="an empty or missing directory, or a repository",

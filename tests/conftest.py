@@ -9,6 +9,12 @@ from __future__ import annotations
 import pathlib
 import sys
 
+import hypothesis
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / ".local" / "collections"))
 sys.path.insert(0, str(ROOT))
+
+# How long an example takes says nothing on a machine whose cores are shared.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")

@@ -10,7 +10,9 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.timeline import failure_text, unresolved_failures
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import row_text
 
+_ROWS_NAMED = 5
 SEVERITIES = ("failure", "warning", "note")
 
 
@@ -21,9 +23,15 @@ def build_findings(report: t.Mapping[str, t.Any], problems: t.Iterable[str]) -> 
         found.append(_finding("failure", None, "the run was killed; this report was written by the next run"))
     for component in report["components"]:
         found += _component_findings(component)
-    failed = {component["name"] for component in report["components"] if component["outcome"] == "failed"}
+    failed = {
+        component["name"]: component["message"]
+        for component in report["components"]
+        if component["outcome"] == "failed"
+    }
     for entry in unresolved_failures(report["timeline"]):
         why = failure_text(entry)
+        if why and why in failed.get(entry["component"], ""):
+            continue  # the component's own message says it, and what to do next
         text = f"step \u201c{entry['step']}\u201d {entry['outcome']}" + (f": {why}" if why else "")
         grave = entry["component"] is None or entry["component"] in failed
         found.append(_finding("failure" if grave else "warning", entry["component"], text))
@@ -51,7 +59,9 @@ def _component_findings(component: t.Mapping[str, t.Any]) -> list[dict[str, t.An
             "note", f"{len(component['incomplete_points'])} unfinished recovery point(s), which the next backup removes"
         )
     if component["rows_lost"]:
-        add("warning", f"{component['rows_lost']} acknowledged row(s) lost")
+        named = ", ".join(row_text(row) for row in component["lost_rows"][:_ROWS_NAMED])
+        more = ", ..." if component["rows_lost"] > _ROWS_NAMED else ""
+        add("warning", f"{component['rows_lost']} acknowledged row(s) lost" + (f": {named}{more}" if named else ""))
     for probe in component["probes"]:
         if probe["outcome"] not in ("ok", "skipped"):
             add(

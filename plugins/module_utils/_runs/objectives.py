@@ -90,7 +90,7 @@ def judge_component(
     :arg outcome: what the playbook says: ok, changed, skipped, failed; None when the run never got to it.
     """
     if outcome == "failed":
-        return "failed", "the runbook failed on this component"
+        return "failed", "the runbook failed"
     if outcome is None:
         return "unknown", "the run did not get to this component"
     if kind == "health" and not probes:
@@ -106,7 +106,10 @@ def judge_component(
     missed = [name for name, objective in judged.items() if objective.verdict == "missed"]
     if missed:
         return "missed", " and ".join(f"{name.upper()} missed" for name in missed)
-    unknown = [name for name, objective in judged.items() if objective.verdict == "unknown" and name in _REQUIRED[kind]]
+    # Where nothing had to be restored there was nothing to time either.
+    idle = kind in ("restore", "rebuild") and outcome in ("ok", "skipped")
+    required = () if idle else _REQUIRED[kind]
+    unknown = [name for name, objective in judged.items() if objective.verdict == "unknown" and name in required]
     if unknown:
         return "unknown", " and ".join(f"{name.upper()} not measured" for name in unknown)
     met = [name for name, objective in judged.items() if objective.verdict == "met"]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 import unicodedata
 
@@ -20,7 +21,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
 
 _HEADINGS = ("component", "RPO", "measured", "RTO", "measured", "rows lost", "proof", "verdict")
 _FINDINGS_SHOWN = 10
-_LINE_LIMIT = 240
+_LINE_LIMIT = 400
+_PARTS = re.compile(r"; (?=(?:expected|found|next): )")
 
 
 def summary_lines(report: t.Mapping[str, t.Any], paths: t.Sequence[str] = ()) -> list[str]:
@@ -31,16 +33,28 @@ def summary_lines(report: t.Mapping[str, t.Any], paths: t.Sequence[str] = ()) ->
     lines.insert(1, "   ".join("─" * width for width in widths))
     lines += ["", f"{report['runbook']} of {report['environment']}: {VERDICT_TITLES[report['verdict']].lower()}"]
     if report["verdict_reason"]:
-        lines[-1] += f" ({printable(report['verdict_reason'])[:_LINE_LIMIT]})"
+        lines[-1] += f" ({_shortened(printable(report['verdict_reason']))})"
     lines[-1] += f" in {duration_text(report['duration_s'])}"
     notable = [finding for finding in report["findings"] if finding["severity"] != "note"]
     for finding in notable[:_FINDINGS_SHOWN]:
-        subject = f"{finding['component']}: " if finding["component"] else ""
-        lines.append(f"  {finding['severity']}: {printable(subject + finding['text'])[:_LINE_LIMIT]}")
+        lines += _finding_lines(finding)
     if len(notable) > _FINDINGS_SHOWN:
         lines.append(f"  and {len(notable) - _FINDINGS_SHOWN} more in the report")
     lines += [f"report: {path}" for path in paths]
     return lines
+
+
+def _finding_lines(finding: t.Mapping[str, t.Any]) -> list[str]:
+    """The message, then each on a line of its own what was expected, what was found and what to do."""
+    text = printable(finding["text"])
+    if finding["component"] and not text.startswith(f"{finding['component']}: "):
+        text = f"{finding['component']}: {text}"
+    first, *parts = _PARTS.split(text)
+    return [f"{finding['severity']}: {_shortened(first)}", *(f"  {_shortened(part)}" for part in parts)]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LINE_LIMIT else text[: _LINE_LIMIT - 1] + "…"
 
 
 def _row(component: t.Mapping[str, t.Any], kind: str) -> tuple[str, ...]:
@@ -50,7 +64,7 @@ def _row(component: t.Mapping[str, t.Any], kind: str) -> tuple[str, ...]:
         measured_text(component["rpo"]),
         duration_text(component["rto"]["target_s"]),
         measured_text(component["rto"]),
-        rows_lost_text(component, kind),
+        rows_lost_text({**component, "lost_rows": []}, kind),
         component["proof"] or NOTHING,
         component["verdict"],
     )

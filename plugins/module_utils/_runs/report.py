@@ -226,4 +226,7 @@ def _run_verdict(
     guilty = [component for component in components if component["verdict"] == verdict]
     if verdict == "met":
         return verdict, "every objective that applies was met" if len(components) > 1 else guilty[0]["reason"]
-    return verdict, "; ".join(f"{component['name']}: {component['reason']}" for component in guilty)
+    names: dict[str, list[str]] = {}
+    for component in guilty:
+        names.setdefault(component["reason"], []).append(component["name"])
+    return verdict, "; ".join(f"{', '.join(names[reason])}: {reason}" for reason in names)

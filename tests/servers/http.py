@@ -34,6 +34,7 @@ RAW = {
     "/huge": b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000,
     "/huge-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n" + b"x" * 3_000_000,
     "/endless-head": b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 50_000,
+    "/extra": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 For Nobody\r\nContent-Length: 0\r\n\r\n",
     "/empty": b"",
 }
 _CLOSING = {"/until-close", "/short", "/half-chunk", "/no-http", "/empty"}
@@ -96,6 +97,11 @@ class HttpServer:
         elif path == "/slow":
             await asyncio.sleep(0.3)
             path = "/"
+        elif path == "/until-close-in-pieces":
+            for piece in (b"HTTP/1.1 200 OK\r\n\r\n", b"all ", b"of it"):
+                writer.write(piece)
+                await asyncio.sleep(0.02)
+            return False
         elif path == "/drip":
             for byte in RAW["/"]:
                 writer.write(bytes([byte]))

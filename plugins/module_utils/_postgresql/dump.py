@@ -296,7 +296,7 @@ def _advice(found: str, options: DumpOptions) -> str | None:
     if "No space left" in found:
         place = options.scratch_dir or tempfile.gettempdir()
         return f"give scratch_dir a file system with room for the largest tables ({place} has not)"
-    if "lock" in found and "timeout" in found:
+    if "LOCK TABLE" in found:
         return "find what holds the lock (pg_locks), or raise lock_timeout"
     if "server version mismatch" in found:
         return "set bin_dir to client tools of the server's version"

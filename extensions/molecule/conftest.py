@@ -75,7 +75,12 @@ def points(local: LocalEnvironment) -> dict[str, t.Any]:
             "flights_db",
         ],
         cwd=ROOT,
-        env={**local.variables(), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1"},
+        env={
+            **local.variables(),
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+            "ANSIBLE_FORCE_COLOR": "0",
+            "ANSIBLE_NOCOLOR": "1",
+        },
         text=True,
         stdout=subprocess.PIPE,
         check=True,

@@ -61,7 +61,10 @@ class Step:
 def detail_of(result: t.Mapping[str, t.Any], outcome: str) -> str:
     """The recovery point concerned, or why it failed; nothing else of a result is shown."""
     if outcome in ("failed", "ignored", "unreachable"):
-        lines = str(result.get("msg") or "").strip().splitlines()
+        error = result.get("error")
+        # What was expected, found and is next stands in the run's findings, whole; here it would only be cut off.
+        message = error.get("message") if isinstance(error, dict) else None
+        lines = str(message or result.get("msg") or "").strip().splitlines()
         text = lines[0] if lines else ""
         return text if len(text) <= _LONGEST_DETAIL else text[: _LONGEST_DETAIL - 1] + "…"
     point = result.get("recovery_point")

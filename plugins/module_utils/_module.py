@@ -57,6 +57,24 @@ POSTGRESQL_OPTIONS: dict[str, t.Any] = {
 }
 
 
+#: What gets further where the place that raised the error could not know more, by the error's kind.
+_NEXT: dict[str, str] = {
+    "invalid_input": "correct it in the inventory or on the command line and run the playbook again",
+    "repository": "check the repository with sre.runbooks.prepare_repository and run the playbook again",
+    "lease_lost": "run the playbook again; it finishes or undoes what is half done",
+    "integrity": "run sre.runbooks.back_up_components for a new recovery point; keep the damaged one for the inquiry",
+}
+
+
+def complete(error: RunbookError, component: str | None) -> RunbookError:
+    """The error with the component that the module was called for and a next step, where it names none of its own."""
+    if error.component is None:
+        error.component = component
+    if error.next_command is None:
+        error.next_command = _NEXT.get(error.kind, "mend what was found and run the playbook again")
+    return error
+
+
 def run_module(module: AnsibleModule, work: t.Callable[[AnsibleModule], dict[str, t.Any]]) -> t.NoReturn:
     """Run ``work`` and leave through ``exit_json`` or, for a :class:`RunbookError`, ``fail_json``.
 
@@ -65,6 +83,7 @@ def run_module(module: AnsibleModule, work: t.Callable[[AnsibleModule], dict[str
     try:
         result = work(module)
     except RunbookError as error:
+        complete(error, module.params.get("component"))
         module.fail_json(msg=str(error), error=error.facts())
     module.exit_json(**result)
     raise AssertionError("exit_json does not return")

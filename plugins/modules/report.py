@@ -257,16 +257,19 @@ COMPONENT_OPTIONS: dict[str, t.Any] = {
 }
 
 
-def seconds(component: str, option: str, text: str | None) -> float | None:
-    """None for no objective; an unreadable one is named with its component."""
-    try:
-        return parse_duration(text) if text else None
-    except InvalidInput as error:
-        raise InvalidInput(f"{option}: {error.message}", component, error.expected, error.found) from None
-
-
-def outcome_of(given: dict[str, t.Any]) -> ComponentOutcome:
+def outcome_of(given: dict[str, t.Any], problems: list[str]) -> ComponentOutcome:
+    """An unreadable objective is one more finding: it takes the report from nobody."""
     name = given["name"]
+
+    def seconds(component: str, option: str, text: str | None) -> float | None:
+        try:
+            return parse_duration(text) if text else None
+        except InvalidInput as error:
+            # Where the runbook failed on the component, its message says so already.
+            if given["outcome"] != "failed":
+                problems.append(str(InvalidInput(f"{option}: {error.message}", component, error.expected, error.found)))
+            return None
+
     return ComponentOutcome(
         name=name,
         engine=given["engine"] or "",
@@ -323,8 +326,8 @@ def describe(module: AnsibleModule, repository: Repository | None, problems: lis
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
-    outcomes = [outcome_of(given) for given in params["components"] if given["name"]]
     problems: list[str] = []
+    outcomes = [outcome_of(given, problems) for given in params["components"] if given["name"]]
     repository: Repository | None = None
     try:
         repository = open_repository(params["repository"], params["environment_name"])

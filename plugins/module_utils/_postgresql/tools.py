@@ -142,5 +142,5 @@ def _missing(what: str, major: int, found: list[Tools], bin_dir: str | None) -> 
         f"no PostgreSQL {what} that fit",
         expected=f"version {major} or newer{where}, because the server is {major}",
         found=there or f"none{where}",
-        next_command=f"install postgresql-client-{major} or name its directory with bin_dir",
+        next_command=f"install postgresql-client-{major} or name its directory (component_bin_dir in the inventory)",
     )

@@ -579,3 +579,20 @@ def test_secrets_show_nowhere(simple: Site) -> None:
         if stored.kind == "globals":
             with open_decoded(simple.repository.store, stored, Identities()) as decoded:
                 assert b"SCRAM-SHA" not in decoded.read()
+
+
+def test_hashes_see_what_counts_miss(site: Site) -> None:
+    create(site.server, "flights", "CREATE TABLE f AS SELECT i AS id, i::text AS note FROM generate_series(1, 100) i")
+    before = measured(site.server, "flights")["tables"]["public.f"]
+    site.server.execute("UPDATE f SET note = note WHERE id < 50", "flights")  # other order, same content
+    assert measured(site.server, "flights")["tables"]["public.f"]["hash"] == before["hash"]
+    site.server.execute(
+        "ALTER DATABASE flights SET DateStyle = 'German'; ALTER DATABASE flights SET bytea_output = 'escape'"
+    )
+    assert measured(site.server, "flights")["tables"]["public.f"]["hash"] == before["hash"]
+    site.server.execute("UPDATE f SET note = note || '!' WHERE id = 50", "flights")
+    after = measured(site.server, "flights")["tables"]["public.f"]
+    assert after["rows"] == before["rows"] and after["hash"] != before["hash"]
+    with site.server.connect("flights") as session:
+        assert catalog.measure_tables(session, "auto", 1)["public.f"]["hash"] is None
+        assert catalog.measure_tables(session, "none")["public.f"]["hash"] is None

@@ -115,7 +115,11 @@ class Instance:
         os.makedirs(os.path.dirname(beginning), exist_ok=True)
         os.mkdir(beginning, 0o700)
         give(beginning, self.user)
-        self._check_reachable(beginning, "the data directory")
+        try:
+            self._check_reachable(beginning, "the data directory")
+        except EngineError:
+            os.rmdir(beginning)
+            raise
         secret_dir = make_directory(self.user, "srb-init-")
         try:
             password_file = os.path.join(secret_dir, "password")
@@ -192,6 +196,7 @@ class Instance:
         self._check_reachable(self.bin_dir, "the server's programs")
         self._check_reachable(self.data_dir, "the data directory")
         self._prepare_socket_dir()
+        Postmaster(self.data_dir).forget_dead(self.socket_dir, self.port)
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
         # SIGQUIT, not SIGKILL: the server then ends its own children and frees its shared memory.
         setup = _process.child_setup(self.user, signal.SIGQUIT) if tied else _detached_setup(self.user)

@@ -66,6 +66,29 @@ class Postmaster:
             time.sleep(0.02)
         self.free_memory()
 
+    def forget_dead(self, socket_dir: str, port: int) -> None:
+        """Remove the lock files of a server that was killed and whose parent has not noticed.
+
+        The process number of such a one still exists, so that a new server would take it for running. Nothing is
+        removed while anything is attached to its memory.
+        """
+        if self.recorded_pid is None or not _is_zombie(self.recorded_pid) or self._attached():
+            return
+        lock = os.path.join(socket_dir, f".s.PGSQL.{port}.lock")
+        for path in (os.path.join(self._data_dir, "postmaster.pid"), lock):
+            with contextlib.suppress(OSError):
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    if file.readline().strip().lstrip("-") == str(self.recorded_pid):
+                        os.unlink(path)
+
+    def _attached(self) -> bool:
+        fields = self._lines[_MEMORY_LINE].split() if len(self._lines) > _MEMORY_LINE else []
+        with contextlib.suppress(OSError, IndexError):
+            with open("/proc/sysvipc/shm", encoding="ascii") as file:
+                # key, id, permissions, size, creator, last user, attached
+                return any(row[1] == fields[1] and row[6] != "0" for row in map(str.split, file) if len(row) > 6)
+        return False
+
     def free_memory(self) -> None:
         """Remove the shared memory segment that a killed server left behind."""
         fields = self._lines[_MEMORY_LINE].split() if len(self._lines) > _MEMORY_LINE else []
@@ -75,11 +98,19 @@ class Postmaster:
 
 def alive(pid: int) -> bool:
     """Whether the process runs; one that only waits to be noticed by its parent does not."""
+    return _state(pid) not in (None, b"Z", b"X")
+
+
+def _is_zombie(pid: int) -> bool:
+    return _state(pid) == b"Z"
+
+
+def _state(pid: int) -> bytes | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
+            return file.read().rsplit(b")", 1)[1].split()[0]
     except (OSError, IndexError):
-        return False
+        return None
 
 
 def serves(pid: int, data_dir: str) -> bool:

@@ -2,19 +2,42 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Makes the collection importable as ansible_collections.sre.runbooks, as Ansible itself sees it."""
+"""Makes the collection importable as ansible_collections.sre.runbooks, as Ansible itself sees it; an environment with real data."""
 
 from __future__ import annotations
 
+import os
 import pathlib
+import subprocess
 import sys
+import typing as t
 
 import hypothesis
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / ".local" / "collections"))
 sys.path.insert(0, str(ROOT))
 
+from tools.local_environment import LocalEnvironment  # noqa: E402  (found through the line above)
+
 # How long an example takes says nothing on a machine whose cores are shared.
 hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[LocalEnvironment]:
+    """A local environment of its own, started and loaded, removed at the end whatever happens."""
+    series = os.environ.get("SRE_RUNBOOKS_SERIES", "2.19")
+    environment = subprocess.run(
+        [str(ROOT / "tools" / "environment"), series], stdout=subprocess.PIPE, check=True, text=True
+    )
+    local = LocalEnvironment(tmp_path_factory.mktemp("local"), environment.stdout.strip())
+    try:
+        done = local.play("start_local_environment", "-e", "local_environment_traffic=false", capture_output=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield local
+    finally:
+        local.remove()
+        assert local.processes() == []

@@ -73,6 +73,12 @@ lost_rows:
   returned: success
   type: list
   elements: str
+lost_before_point:
+  description: >-
+    Number of lost rows that were acknowledged more than a second before O(consistency_time), which the recovery point should
+    hold. Anything but V(0) means that the point was incomplete; null when it is unknown.
+  returned: success
+  type: int
 rpo_measured_s:
   description: >-
     Seconds of acknowledged work that are lost. From the recovery point's moment to the last acknowledged row when rows are lost,
@@ -81,6 +87,7 @@ rpo_measured_s:
   type: float
 """
 
+import datetime
 import json
 import typing as t
 
@@ -92,6 +99,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import POSTGR
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import address_from, connect
 
 _NAMED = 1000
+#: A row's time is that of its statement; its commit may fall just after the snapshot.
+_COMMIT_GRACE = datetime.timedelta(seconds=1)
 
 
 def read_witness(path: str, key: str) -> dict[str, str] | None:
@@ -140,10 +149,12 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     lost = sorted((moment, key) for key, moment in rows.items() if key not in present)
     result.update(rows_acknowledged=len(rows), rows_lost=len(lost), lost_rows=[key for _moment, key in lost[:_NAMED]])
     if not lost:
-        result["rpo_measured_s"] = 0.0
+        result.update(rpo_measured_s=0.0, lost_before_point=0)
     elif params["consistency_time"]:
-        span = parse_time(lost[-1][0]) - parse_time(params["consistency_time"])
-        result["rpo_measured_s"] = max(0.0, span.total_seconds())
+        point = parse_time(params["consistency_time"])
+        times = [parse_time(moment) for moment, _key in lost]
+        result["rpo_measured_s"] = max(0.0, (max(times) - point).total_seconds())
+        result["lost_before_point"] = sum(moment < point - _COMMIT_GRACE for moment in times)
     return result
 
 

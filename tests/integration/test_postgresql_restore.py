@@ -1,0 +1,472 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""postgresql_restore against real servers of two majors: what it brings back, what it refuses, what a kill leaves."""
+
+from __future__ import annotations
+
+import collections.abc
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import typing as t
+
+import pytest
+
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import catalog, client, databases, marker
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding
+from tests.conftest import ROOT
+from tests.robustness.scale import SEED, SOAK
+from tests.servers.component import NAME, Component, quoted
+from tests.servers.postgresql import (  # noqa: F401
+    Server,
+    find_binaries,
+    postgresql_server,
+    postgresql_system,
+    postgresql_wheel,
+    running_server,
+)
+
+HERE = pathlib.Path(__file__).parent
+DIFFICULT = 'Dïfficult "db" x'
+FLIGHTS = "CREATE TABLE f AS SELECT i AS id FROM generate_series(1, 1000) i"
+
+
+@pytest.fixture
+def component(postgresql_server: Server, tmp_path: pathlib.Path) -> collections.abc.Iterator[Component]:  # noqa: F811
+    found = Component(postgresql_server, tmp_path)
+    yield found
+    found.clear()
+
+
+@pytest.fixture
+def flights(postgresql_system: Server, tmp_path: pathlib.Path) -> collections.abc.Iterator[Component]:  # noqa: F811
+    """A marked server with one small database and a recovery point of it; what is live has changed since."""
+    found = Component(postgresql_system, tmp_path)
+    try:
+        found.create("flights", FLIGHTS)
+        assert found.mark()["changed"]
+        assert "error" not in found.back_up()
+        found.server.execute("INSERT INTO f VALUES (0)", "flights")
+        yield found
+    finally:
+        found.clear()
+
+
+def rows(component: Component, database: str = "flights") -> int:
+    return t.cast(int, component.server.execute("SELECT count(*) FROM f", database)[0][0])
+
+
+def refused(result: dict[str, t.Any], kind: str) -> str:
+    """The message of a failure of that kind, which names what was expected or found and what to do."""
+    assert result.get("failed"), result
+    assert result["error"]["kind"] == kind, result["msg"]
+    assert result["error"]["expected"] or result["error"]["found"]
+    return t.cast(str, result["msg"])
+
+
+def untouched(component: Component, count: int = 1001) -> None:
+    """The live data is as it was, takes connections, and nothing stands beside it."""
+    assert rows(component) == count
+    assert component.databases() == {"flights"}
+    assert list(component.scratch.iterdir()) == []
+
+
+def state(server: Server, database: str) -> dict[str, t.Any]:
+    """Everything that a restore must bring back: content and what belongs to the database."""
+    with server.connect(database) as session:
+        measured = catalog.measure_database(session, "all")
+        described = databases.describe_database(session)
+    for table in measured["tables"].values():
+        del table["size"]
+    del described["size"]
+    return {**measured, **described}
+
+
+def load_difficult(component: Component) -> None:
+    component.create(DIFFICULT)
+    subprocess.run(
+        [component.server.tools.psql, "-qX", "-v", "ON_ERROR_STOP=1", "-f", str(HERE / "difficult_database.sql")],
+        env={**os.environ, **component.server.address.environment(DIFFICULT)},
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_everything_comes_back_and_the_old_is_kept(component: Component) -> None:
+    load_difficult(component)
+    component.create("flights", FLIGHTS)
+    component.mark()
+    component.back_up()
+    before = {name: state(component.server, name) for name in (DIFFICULT, "flights")}
+    component.server.execute(f"DROP TABLE hen CASCADE; ALTER DATABASE {quoted(DIFFICULT)} RESET ALL", DIFFICULT)
+    component.server.execute(f"COMMENT ON DATABASE {quoted(DIFFICULT)} IS NULL")
+    component.server.execute("DELETE FROM f", "flights")
+
+    predicted = component.restore(check=True)
+    assert predicted["changed"] and component.databases() == {DIFFICULT, "flights"}
+    done = component.restore()
+    assert done["changed"], done
+    assert {name: state(component.server, name) for name in before} == before
+    point = component.newest()
+    kept = {f"{name}__before_{point.point_id}" for name in before}
+    assert component.databases() == {*before, *kept}
+    assert predicted["diff"] == done["diff"]
+    assert {item["kept_as"] for item in done["kept"]} == kept
+    assert point.level == "asserted" and done["rto_measured_s"] > 0
+    assert done["proof"]["canaries"] == dict.fromkeys(before, True)
+    assert done["left_behind"][DIFFICULT] == {"publications": ["All of it", "some_of_it"]}
+    assert list(component.scratch.iterdir()) == []
+
+    again = component.restore()
+    assert not again["changed"] and component.databases() == {*before, *kept}
+    assert component.restore(check=True, release=True)["changed"]
+    assert component.restore(release=True)["changed"]
+    assert component.databases() == set(before)
+    assert not component.restore(release=True)["changed"]
+    assert not component.restore()["changed"]
+
+
+def test_a_newer_server_takes_an_older_ones_point(tmp_path: pathlib.Path) -> None:
+    with running_server("system") as old, running_server("wheel") as new:
+        if old.major >= new.major:
+            pytest.skip("the two servers are of the same major version")
+        source = Component(old, tmp_path)
+        load_difficult(source)
+        recipient, identity = age_identity(tmp_path)
+        assert "error" not in source.back_up(encryption_recipients=[recipient])
+        before = state(old, DIFFICULT)
+        target = source
+        target.server = new
+        # An empty server: no marker, no confirmation, but its roles come along, passwords included.
+        done = target.restore(confirm=None, restore_globals="all", encryption_identity=identity)
+        assert done["changed"], done
+        after = state(new, DIFFICULT)
+        for changing in ("extensions", "collation_version"):
+            del before[changing], after[changing]
+        assert after == before
+        assert "Ünïcode rôle" in done["created_roles"]
+        with new.connect() as session:
+            found = marker.read_marker(session)
+            assert found is not None and found.name == "local"
+        login = client.PostgresqlAddress(
+            host="127.0.0.1", port=new.instance.port, user="Ünïcode rôle", password="difficult-secret"
+        )
+        with client.connect(login) as session:
+            assert session.execute("SELECT 1").fetchone() == (1,)
+        assert not target.restore(restore_globals="all", encryption_identity=identity)["changed"]
+        # And the other way round it is refused.
+        (tmp_path / "newer").mkdir()
+        newer = Component(new, tmp_path / "newer")
+        assert "error" not in newer.back_up()
+        newer.server = old
+        assert newer.mark()["changed"]
+        assert "older than the one that was backed up" in refused(newer.restore(), "refused")
+        assert state(old, DIFFICULT)["comment"] == before["comment"]
+
+
+def age_identity(path: pathlib.Path) -> tuple[str, str]:
+    import pyrage
+
+    identity = pyrage.x25519.Identity.generate()
+    return str(identity.to_public()), str(identity)
+
+
+def test_roles_that_exist_are_not_altered_outside_a_rebuild(flights: Component) -> None:
+    flights.server.execute("CREATE ROLE app CONNECTION LIMIT 5; CREATE ROLE gone CONNECTION LIMIT 6; GRANT app TO gone")
+    flights.server.execute("ALTER TABLE f OWNER TO gone; GRANT SELECT ON f TO app", "flights")
+    flights.back_up()
+    flights.server.execute("ALTER ROLE app CONNECTION LIMIT 50")
+    flights.server.execute("ALTER TABLE f OWNER TO postgres; REVOKE ALL ON f FROM app", "flights")
+    flights.server.execute("DROP ROLE gone")
+    assert "roles gone" in refused(flights.restore(), "refused")
+    assert rows(flights) == 1001
+    done = flights.restore(restore_globals="all")
+    assert done["created_roles"] == ["gone"] and done["altered_roles"] == []
+    limits = flights.server.execute("SELECT rolname, rolconnlimit FROM pg_roles WHERE rolname IN ('app', 'gone')")
+    assert dict(limits) == {"app": 50, "gone": 6}
+    assert flights.server.execute("SELECT pg_has_role('gone', 'app', 'MEMBER')") == [(True,)]
+
+
+def test_beside_the_live_database_under_another_name(flights: Component) -> None:
+    done = flights.restore(confirm=None, target_suffix="_yesterday")
+    assert done["changed"] and done["databases"][0]["kept_as"] is None
+    assert (rows(flights), rows(flights, "flights_yesterday")) == (1001, 1000)
+    assert not flights.restore(confirm=None, target_suffix="_yesterday")["changed"]
+
+
+def test_kept_databases_expire(flights: Component) -> None:
+    assert flights.restore(release_after="1h")["changed"]
+    assert len(flights.databases()) == 2
+    assert flights.restore(check=True, release_after="0")["changed"] and len(flights.databases()) == 2
+    done = flights.restore(release_after="0")
+    assert done["changed"] and len(done["released"]) == 1 and flights.databases() == {"flights"}
+    assert not flights.restore(release_after="0")["changed"]
+
+
+def test_restoring_twice_from_one_point_keeps_both(flights: Component) -> None:
+    flights.restore()
+    flights.server.execute("DELETE FROM f", "flights")
+    assert not flights.restore()["changed"] and rows(flights) == 0
+    done = flights.restore(force=True)
+    assert rows(flights) == 1000
+    assert [item["kept_as"][-2:] == "_2" for item in done["kept"]] == [False, True]
+
+
+def test_sessions_are_ended_and_new_ones_see_the_restored(flights: Component) -> None:
+    busy = flights.server.connect("flights")
+    busy.execute("BEGIN; LOCK TABLE f")
+    done = flights.restore()
+    busy.close()
+    assert done["databases"][0]["sessions_ended"] == 1
+    assert rows(flights) == 1000
+
+
+def test_an_older_point_is_taken_when_the_newest_is_damaged(flights: Component) -> None:
+    good = flights.newest().point_id
+    flights.back_up()
+    bad = flights.newest().point_id
+    path = flights.object_file()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(bytes(content))
+    # A point that was asked for by name is never replaced by another one.
+    message = refused(flights.restore(recovery_point=bad), "integrity")
+    assert "damaged" in message
+    untouched(flights)
+    done = flights.restore()
+    assert done["recovery_point"]["point_id"] == good and rows(flights) == 1000
+    assert {choice["point_id"]: choice["outcome"] for choice in done["choices"]} == {bad: "damaged", good: "chosen"}
+    assert all(choice["loses_s"] > 0 for choice in done["choices"])
+    assert bad in done["message"] and "passed over" in done["message"]
+    assert flights.newest().level == "damaged"
+
+
+def test_a_missing_object_or_damaged_manifest_refuses_when_nothing_is_left(flights: Component) -> None:
+    path = flights.object_file(".dat.zst")
+    path.unlink()
+    refused(flights.restore(), "object_missing")
+    untouched(flights)
+    manifest = flights.path / "repository" / flights.newest().manifest_key
+    manifest.chmod(0o644)
+    manifest.write_text(manifest.read_text().replace("flights", "fLights", 1))
+    refused(flights.restore(), "object_missing")
+    untouched(flights)
+
+
+def test_content_that_is_not_what_was_measured_is_not_swapped_in(flights: Component) -> None:
+    """The manifest says another count than the dump holds: the comparison itself is at work."""
+    point = flights.newest()
+    entry = point.content["databases"][0]
+    entry["tables"]["public.f"]["rows"] += 1
+    manifest = flights.path / "repository" / point.manifest_key
+    manifest.chmod(0o644)
+    manifest.write_bytes(point.to_manifest())
+    message = refused(flights.restore(), "assertion_failed")
+    assert "public.f" in message and "1001 rows" in message and "1000 rows" in message
+    untouched(flights)
+    assert flights.newest().level == "verified"
+
+
+def test_a_failing_assertion_leaves_the_live_database(flights: Component) -> None:
+    asked = [{"name": "all there", "database": "flights", "query": "SELECT count(*) FROM f", "expected": "1001"}]
+    message = refused(flights.restore(assertions=asked), "assertion_failed")
+    assert "all there" in message and "expected: 1001" in message and "found: 1000" in message
+    untouched(flights)
+    assert flights.restore(assertions=[{**asked[0], "expected": "1000"}])["changed"]
+
+
+@pytest.mark.parametrize("confirm", [None, "flights", "another_db"])
+def test_live_data_needs_the_components_name(flights: Component, confirm: str | None) -> None:
+    for check in (True, False):
+        assert f"confirm: {NAME}" in refused(flights.restore(check=check, confirm=confirm), "refused")
+    untouched(flights)
+
+
+def test_another_environments_server_is_refused(flights: Component) -> None:
+    flights.server.execute("UPDATE sre_runbooks.environment SET name = 'production'")
+    assert "environment production" in refused(flights.restore(), "refused")
+    flights.server.execute("DROP SCHEMA sre_runbooks CASCADE")
+    assert "no environment marker" in refused(flights.restore(), "refused")
+    untouched(flights)
+
+
+@pytest.mark.parametrize(
+    ("params", "kind", "words"),
+    [
+        ({"recovery_point": "20200101T000000Z-0000"}, "object_missing", "there is no recovery point"),
+        ({"recovery_point": "../../etc"}, "invalid_input", "not a recovery point's id"),
+        ({"before": "2020-01-01"}, "object_missing", "no recovery point that fits"),
+        ({"before": "yesterday"}, "invalid_input", "not a time"),
+        ({"databases": ["nothing"]}, "invalid_input", "no database nothing"),
+        ({"component": "unknown_db", "confirm": "unknown_db"}, "object_missing", "no recovery point"),
+        ({"bin_dir": "/nonexistent"}, "missing_requirement", "/nonexistent"),
+        ({"login_port": 1}, "connection", "127.0.0.1:1"),
+        ({"login_password": "wrong"}, "connection", "password"),
+        ({"jobs": 0}, "invalid_input", "jobs"),
+        (
+            {"assertions": [{"name": "x", "database": None, "query": "", "expected": ""}]},
+            "invalid_input",
+            "assertion 1",
+        ),
+        ({"target_suffix": "x" * 60}, "invalid_input", "too long"),
+        ({"login_db": "flights"}, "refused", "cannot replace itself"),
+    ],
+)
+def test_bad_input_touches_nothing(flights: Component, params: dict[str, t.Any], kind: str, words: str) -> None:
+    if params.get("login_db"):
+        flights.server.execute("CREATE SCHEMA sre_runbooks_copy", "flights")
+        flights.mark(login_db="flights")
+    result = flights.restore(**params)
+    assert words in refused(result, kind)
+    assert result["error"]["next_command"] or kind in ("invalid_input",)
+    untouched(flights)
+
+
+@pytest.fixture
+def small_disk(tmp_path: pathlib.Path) -> collections.abc.Iterator[pathlib.Path]:
+    path = tmp_path / "small"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)]
+    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(command, check=False).returncode != 0:
+        pytest.skip("a small file system needs root")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+def test_too_little_space_is_seen_beforehand(flights: Component, small_disk: pathlib.Path) -> None:
+    for check in (True, False):
+        message = refused(flights.restore(check=check, scratch_dir=str(small_disk)), "refused")
+        assert "too little space" in message and "MiB free" in message
+    untouched(flights)
+
+
+def test_a_missing_extension_is_seen_beforehand(flights: Component) -> None:
+    point = flights.newest()
+    point.content["databases"][0]["extensions"].append({"name": "nowhere", "version": "1.0", "schema": "public"})
+    manifest = flights.path / "repository" / point.manifest_key
+    manifest.chmod(0o644)
+    manifest.write_bytes(point.to_manifest())
+    assert "extension nowhere" in refused(flights.restore(), "refused")
+    untouched(flights)
+
+
+def test_a_prepared_transaction_is_seen_beforehand(tmp_path: pathlib.Path) -> None:
+    with running_server("system", {"max_prepared_transactions": 5}) as server:
+        component = Component(server, tmp_path)
+        component.create("flights", FLIGHTS)
+        component.mark()
+        component.back_up()
+        server.execute("BEGIN; INSERT INTO f VALUES (0); PREPARE TRANSACTION 'held'", "flights")
+        assert "'held'" in refused(component.restore(), "refused")
+        server.execute("COMMIT PREPARED 'held'", "flights")
+        assert component.restore()["changed"]
+
+
+def test_a_second_operator_waits_or_is_told(flights: Component) -> None:
+    with holding(flights.repository, NAME, None, describe_holder(None), 30.0):
+        refused(flights.restore(), "lease_held")
+    untouched(flights)
+    with flights.server.connect() as session:
+        marker.hold_advisory_lock(session, NAME)
+        assert "another session restores" in refused(flights.restore(), "lease_held")
+    untouched(flights)
+
+
+def test_no_secret_is_shown(flights: Component) -> None:
+    """Neither the login's password nor what the database's settings hold is in any result."""
+    flights.server.execute("ALTER DATABASE flights SET app.key = 'seCret-in-a-setting'")
+    recipient, identity = age_identity(flights.path)
+    flights.back_up(encryption_recipients=[recipient])
+    shown = str(
+        [
+            flights.restore(check=True, encryption_identity=identity),
+            flights.restore(encryption_identity=identity),
+            flights.drill(encryption_identity=identity),
+        ]
+    )
+    assert flights.server.execute("SHOW app.key", "flights") == [("seCret-in-a-setting",)]
+    for secret in ("seCret-in-a-setting", flights.server.password, identity):
+        assert secret not in shown
+    for path in (flights.path / "repository").rglob("*.json"):
+        assert b"seCret" not in path.read_bytes()
+
+
+# -- killed anywhere --------------------------------------------------------------------------------------------------
+
+MOMENTS = (
+    "check",
+    "prepared",
+    "read",
+    "after read",
+    "roles",
+    "load",
+    "created",
+    "analyze",
+    "assert",
+    "after assert",
+    "swap",
+    "refuse connections",
+    "end sessions",
+    "rename",
+    "renamed",
+    "after swap",
+    "release",
+)
+SAMPLE = MOMENTS if SOAK else tuple(sorted(random.Random(SEED).sample(MOMENTS, 6), key=MOMENTS.index))
+
+PROGRAM = textwrap.dedent("""
+    import json, os, signal, sys
+    moment, url, login, scratch = json.load(sys.stdin)
+    from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
+    from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
+    from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import PostgresqlAddress
+    from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore import Restore
+    from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore_target import RestoreRequest
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
+    from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
+
+    def reached(name):
+        if name == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    request = RestoreRequest("flights_db", confirm="flights_db", scratch_dir=scratch, release_after=0.0)
+    phases = Phases(Recorder(None, None), reached)
+    Restore(request, open_repository(url, "local"), PostgresqlAddress(**login), Identities(), phases).run()
+""")
+
+
+def killed_restore(component: Component, moment: str) -> int:
+    server = component.server
+    login = {"host": "127.0.0.1", "port": server.instance.port, "password": server.password}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        input=json.dumps([moment, component.url, login, str(component.scratch)]).encode(),
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".local" / "collections")},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()
+    return done.returncode
+
+
+@pytest.mark.parametrize("moment", SAMPLE)
+def test_killed_and_run_again(flights: Component, moment: str) -> None:
+    assert killed_restore(flights, moment) == -signal.SIGKILL
+    swapped = MOMENTS.index(moment) >= MOMENTS.index("renamed")
+    if moment not in ("end sessions", "rename"):  # connections are refused at these, and the next run allows them
+        assert rows(flights) == (1000 if swapped else 1001)
+    done = flights.restore(release_after="0")
+    assert "error" not in done, done
+    untouched(flights, 1000)
+    again = flights.restore(release_after="0")
+    assert not again["changed"] and again["kept"] == []

@@ -117,6 +117,12 @@ class LocalEnvironment:
             deadline = time.monotonic() + 10
             while self.processes() and time.monotonic() < deadline:
                 time.sleep(0.1)
+        # The server's socket lies in a short directory of its own, since a socket's path ends at 107 bytes.
+        for place in [self.root / "servers", *([pathlib.Path(outside)] if outside else [])]:
+            for marker in place.glob("*/.sre_runbooks_instance.json"):
+                sockets = pathlib.Path(json.loads(marker.read_text(encoding="utf-8"))["socket_dir"])
+                if sockets.name.startswith("srb-") and sockets.is_dir():
+                    shutil.rmtree(sockets)
         for path in [self.root / name for name in PARTS] + ([pathlib.Path(outside)] if outside else []):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

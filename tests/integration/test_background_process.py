@@ -28,6 +28,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import pl
 from tests.servers.playbook import Played, play
 
 SECRET = "hunter2-of-the-test"
+SHORT_SECRET = "k3y!"
 PROGRAM = textwrap.dedent(
     """
     import http.server, os, signal, subprocess, sys, time
@@ -93,7 +94,7 @@ def changes(played: Played) -> list[bool]:
 
 
 def test_check_start_again_stop_again(here: Place) -> None:
-    environment = {"A": "1", "TOKEN": SECRET}
+    environment = {"A": "1", "TOKEN": SECRET, "PIN": SHORT_SECRET}
     task = here.started(environment=environment, working_directory=str(here.directory))
     checked = play([task], "--check", "--diff", "-vvvv")
     assert changes(checked) == [True]
@@ -107,6 +108,7 @@ def test_check_start_again_stop_again(here: Place) -> None:
     assert f"TOKEN={SECRET}" in pathlib.Path(f"/proc/{here.pid()}/environ").read_text()
     for text in (checked.output, first.output, here.pid_file.read_text(), json.dumps(first.results)):
         assert SECRET not in text
+        assert SHORT_SECRET not in text
     assert here.pid_file.stat().st_mode & 0o077 == 0
 
     assert changes(play([task, here.stopped()], "--check")) == [False, True]

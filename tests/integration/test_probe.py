@@ -196,7 +196,7 @@ def test_a_session_that_stops_answering_is_given_up_in_time() -> None:
                 os.kill(pid, signal.SIGCONT)
         assert len(stopped) == 2
         assert (reading.outcome, reading.values.get("timed_out")) == ("failed", True)
-        assert took < 3
+        assert took < 2.3
 
 
 def test_a_server_that_is_down(postgresql_system: Server) -> None:

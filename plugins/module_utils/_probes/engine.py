@@ -173,7 +173,6 @@ async def _run(
     def stop() -> None:
         nonlocal interrupted
         interrupted = True
-        queue.clear()
         for worker in workers:
             worker.cancel()
 

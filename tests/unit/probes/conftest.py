@@ -18,9 +18,9 @@ from tests.servers.http import HttpServer
 Ask = t.Callable[..., Result]
 
 
-def ask_all(declarations: list[dict[str, t.Any]], **session: t.Any) -> list[Result]:
+def ask_all(declarations: list[dict[str, t.Any]], concurrency: int = 1000, **session: t.Any) -> list[Result]:
     shared = Session(**session)
-    results, interrupted = run_probes(declare_all(declarations, shared), shared.close)
+    results, interrupted = run_probes(declare_all(declarations, shared), shared.close, concurrency)
     assert not interrupted
     return results
 

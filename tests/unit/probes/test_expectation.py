@@ -48,7 +48,8 @@ def test_equal(found: t.Any, expected: t.Any) -> None:
     [
         (3, 4),
         (None, ""),
-        ("", None),
+        ("None", None),
+        (None, "None"),
         (True, 1),
         (0, False),
         ([1], [1, 2]),

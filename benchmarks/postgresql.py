@@ -153,7 +153,10 @@ class PostgresqlBench:
         )
 
     def _memory(self) -> Result:
-        """Resident memory of the module and its children other than the dump tool, at its highest."""
+        """Memory of the module and its children other than the dump tool, at its highest.
+
+        Shared pages count once in proportion (PSS), as a child that has just been forked shares everything.
+        """
 
         def ours() -> float:
             params = dict(self.server.params(), databases=["bench"], force=True, jobs=_JOBS, hash_policy="none")
@@ -174,7 +177,7 @@ class PostgresqlBench:
             while not ended.wait(0.02):
                 try:
                     family = [watched, *watched.children(recursive=True)]
-                    sizes = [member.memory_info().rss for member in family if member.name() != apart]
+                    sizes = [member.memory_full_info().pss for member in family if member.name() != apart]
                 except psutil.Error:
                     continue
                 highest = max(highest, sum(sizes))

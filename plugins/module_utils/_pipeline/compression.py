@@ -44,7 +44,7 @@ def useful_workers() -> int:
 
 
 def decompress(chunks: t.Iterator[bytes]) -> t.Iterator[bytes]:
-    """The content of zstd frames in chunks of at most 1 MiB, however much a frame claims to hold.
+    """The content of zstd frames in chunks of bounded size, however much a frame claims to hold.
 
     Raises :class:`IntegrityError` for what is not zstd. A stream that just stops is for the caller to notice, who
     knows the length.

@@ -270,16 +270,17 @@ def _check_digest(content: bytes, digest: str, what: str) -> None:
 def _check_objects(point: RecoveryPoint, what: str) -> None:
     """Keys stay inside the point's own prefix, and every name is there once."""
     names = set()
+    prefix = point.prefix
     for stored in point.objects:
         try:
             check_key(stored.key)
-            inside = stored.key.startswith(point.prefix)
+            inside = stored.key.startswith(prefix)
         except InvalidInput:
             inside = False
         if not inside or stored.name in names:
             raise IntegrityError(
                 f"{what} is damaged",
-                expected=f"distinct objects below {point.prefix}",
+                expected=f"distinct objects below {prefix}",
                 found=f"{stored.name!r} at {stored.key!r}"[:300],
             )
         names.add(stored.name)

@@ -335,13 +335,13 @@ def test_listing_reads_manifests_and_nothing_else() -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
         counting = FaultStore(repository.store)
-        began = time.monotonic()
+        began = time.process_time()
         listing = list_points(Repository(counting, repository.id, "testing"), "db")
-        took = time.monotonic() - began
+        took = time.process_time() - began
         assert len(listing.points) == count + 1
         assert sum(point.level == "verified" for point in listing.points) == count
         assert counting.calls <= 2 * (count + 1) + 1
-        assert took < count * 0.003, f"{took:.2f} s"  # 10,000 points in less than 30 s on a very slow machine
+        assert took < count * 0.003, f"{took:.2f} s of processor time"
 
 
 def test_a_manifest_is_small_enough_or_refused(repository: Repository, take, monkeypatch) -> None:

@@ -120,6 +120,13 @@ def require_permission(params: dict[str, t.Any], place: str, marker: Marker | No
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     name = check_environment(params["environment_name"])
+    if params["confirm"] not in (None, "", name):
+        raise Refused(
+            "the confirmation names something else than the environment",
+            expected=f"confirm: {name}",
+            found=params["confirm"],
+            next_command=f"repeat the command with {name} if this server belongs to it",
+        )
     address = address_from(params)
     with connect(address) as session:
         marker = read_marker(session)

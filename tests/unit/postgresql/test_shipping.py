@@ -1,3 +1,7 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """Files leave only when their writer has closed them; a tool and its workers end with us."""
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import types
 import typing as t
@@ -19,21 +18,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, MissingRequirement
 
 # The kernel's death signal reaches a tool but not the workers that it forks; those would go on for hours. The watcher
-# reads the group's number, then waits: a further byte ends it in peace, the end of the pipe means that we are gone.
-_WATCHER = """
-import os, signal
-group = b""
-while not group.endswith(b"\\n"):
-    byte = os.read(0, 1)
-    if not byte:
-        raise SystemExit
-    group += byte
-if not os.read(0, 1):
-    try:
-        os.killpg(int(group), signal.SIGKILL)
-    except OSError:
-        pass
-"""
+# reads the group's number, then waits: a further line ends it in peace, the end of the pipe means that we are gone.
+_WATCHER = 'read -r group && { read -r _ || kill -s KILL -- "-$group"; }'
 
 
 class ProcessGroup:
@@ -59,7 +45,7 @@ class ProcessGroup:
         # A file, not a pipe: nobody has to empty it for the tool to go on.
         self._errors = tempfile.TemporaryFile(prefix="srb-errors-")  # noqa: SIM115
         self._watcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _WATCHER],
+            ["/bin/sh", "-c", _WATCHER],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -174,7 +160,7 @@ class ProcessGroup:
             self._signal(signal.SIGKILL)
         if self._tool.stdout is not None:
             self._tool.stdout.close()
-        self._tell_watcher(b".")
+        self._tell_watcher(b"\n")
         self._end_watcher()
         self._errors.close()
 

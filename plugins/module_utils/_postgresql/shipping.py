@@ -13,6 +13,7 @@ import time
 import types
 import typing as t
 
+from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.chunks import CHUNK
 from ansible_collections.sre.runbooks.plugins.module_utils._process_group import ProcessGroup
 
 _POLL_S = 0.05
@@ -28,7 +29,6 @@ class Shipping:
 
     :arg ship: stores the file of that name; called from other threads; errors end the shipping.
     :arg last: whether a file of that name must wait until the tool has ended.
-    :arg workers: how many files are stored at once.
     """
 
     def __init__(
@@ -37,7 +37,6 @@ class Shipping:
         group: ProcessGroup,
         ship: t.Callable[[str], None],
         last: t.Callable[[str], bool],
-        workers: int = 2,
         waiting_limit: int = WAITING_LIMIT,
     ) -> None:
         self._directory = directory
@@ -45,7 +44,9 @@ class Shipping:
         self._ship = ship
         self._last = last
         self._limit = waiting_limit
-        self._pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="ship")
+        # A large file keeps all processors busy by itself and costs tens of megabytes; small ones cost latency.
+        self._large = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="ship-large")
+        self._small = concurrent.futures.ThreadPoolExecutor(2, thread_name_prefix="ship-small")
         self._waiting: dict[concurrent.futures.Future[None], int] = {}
         self._taken: set[str] = set()
 
@@ -55,7 +56,8 @@ class Shipping:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._large, self._small):
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def while_running(self, check: t.Callable[[], None]) -> None:
         """Ship until the tool has ended; ``check`` is called now and then and may raise.
@@ -92,7 +94,9 @@ class Shipping:
                 continue
             self._taken.add(name)
             path = os.path.join(self._directory, name)
-            self._waiting[self._pool.submit(self._one, name, path)] = os.stat(path).st_size
+            size = os.stat(path).st_size
+            pool = self._large if size >= CHUNK else self._small
+            self._waiting[pool.submit(self._one, name, path)] = size
 
     def _one(self, name: str, path: str) -> None:
         self._ship(name)

@@ -159,7 +159,7 @@ def test_a_crash_between_directory_and_object_leaves_no_child(store: FileStore) 
     assert list(store.children("points/")) == ["20261121T051000Z-a1b2/"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(keys=st.sets(KEY, max_size=12), prefix=st.one_of(st.just(""), KEY, KEY.map(lambda key: key + "/")))
 def test_listing_is_what_a_sorted_set_of_keys_gives(keys: set[str], prefix: str) -> None:
     # No object is also the directory of another.
@@ -178,7 +178,7 @@ def test_listing_is_what_a_sorted_set_of_keys_gives(keys: set[str], prefix: str)
         assert list(store.list("")) == [] and set(os.listdir(directory)) <= {INCOMING}
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(key=st.one_of(st.text(max_size=30), KEY, st.text(alphabet="a./\\\0~-_", max_size=12)))
 def test_a_key_never_leaves_the_repository(key: str) -> None:
     try:

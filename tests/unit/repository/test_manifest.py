@@ -37,13 +37,13 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=8,
 )
-HASHES = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
+HASHES = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
 LENGTHS = st.integers(0, 2**60)
 
 
 @st.composite
 def points(draw: st.DrawFn) -> RecoveryPoint:
-    names = draw(st.lists(st.from_regex(r"[a-z0-9][a-z0-9.]{0,8}", fullmatch=True), max_size=4, unique=True))
+    names = draw(st.lists(st.text("abc019._-", min_size=1, max_size=6).map("a".__add__), max_size=3, unique=True))
     return RecoveryPoint(
         component="db",
         environment="testing",
@@ -76,7 +76,7 @@ def points(draw: st.DrawFn) -> RecoveryPoint:
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=80, deadline=None)
 @given(point=points())
 def test_a_manifest_comes_back_and_fits_its_schema(point: RecoveryPoint) -> None:
     manifest = point.to_manifest()
@@ -86,7 +86,7 @@ def test_a_manifest_comes_back_and_fits_its_schema(point: RecoveryPoint) -> None
     jsonschema.validate(json.loads(manifest), SCHEMA)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150, deadline=None)
 @given(point=points(), data=st.data())
 def test_every_changed_byte_is_noticed(point: RecoveryPoint, data: st.DataObject) -> None:
     manifest = bytearray(point.to_manifest())
@@ -180,6 +180,7 @@ def test_bad_point_ids(bad: str) -> None:
         point_prefix("db", bad)
 
 
+@settings(max_examples=30, deadline=None)
 @given(point=points())
 def test_letting_go_of_details_changes_no_answer(point: RecoveryPoint) -> None:
     point.proofs = [Proof("verified", point.finished)]

@@ -49,7 +49,7 @@ def taken(repository: Repository, encrypted: bool = False) -> RecoveryPoint:
     return writer.commit(engine_version="15", consistency_time=NOON, content={}, restore_guide="guide")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(kind=st.sampled_from(KINDS), data=st.data())
 def test_every_corruption_is_found_and_named(kind: str, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as directory:

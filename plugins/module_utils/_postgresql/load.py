@@ -16,12 +16,12 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import PostgresqlAddress, connect
 from ansible_collections.sre.runbooks.plugins.module_utils._process_group import ProcessGroup
 
 if t.TYPE_CHECKING:
     import psycopg
 
-    from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import PostgresqlAddress
     from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import Tools
     from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 
@@ -96,10 +96,22 @@ def load(
         argv.append("--no-tablespaces")
     # A connection string, since a name with an equals sign would be taken for one.
     argv += [f"--dbname=dbname={conninfo_value(database)}", archive.directory]
-    environment = {**address.environment(database), "PGOPTIONS": _OPTIONS}
+    options = f"{_OPTIONS} -c maintenance_work_mem={_index_memory(address, database, jobs)}kB"
+    environment = {**address.environment(database), "PGOPTIONS": options}
     with ProcessGroup(argv, f"loading {database}", environment, component) as group:
         group.finish()
     return dropped
+
+
+def _index_memory(address: PostgresqlAddress, database: str, jobs: int) -> int:
+    """Kilobytes for building each index: together at most half of what the server has for its buffers."""
+    with contextlib.closing(connect(address, database)) as session:
+        rows = session.execute(
+            "SELECT name, setting::bigint FROM pg_settings WHERE name IN ('maintenance_work_mem', 'shared_buffers')"
+        )
+        settings: dict[str, int] = dict(rows.fetchall())
+    share = settings["shared_buffers"] * 8 // (2 * jobs)  # counted in pages of 8 kB
+    return max(settings["maintenance_work_mem"], min(share, 2 << 20))
 
 
 def conninfo_value(text: str) -> str:

@@ -19,7 +19,7 @@ import pytest
 from tests.robustness.scale import SEED, SOAK
 from tools.local_environment import LocalEnvironment
 
-#: How long after a boundary the kill comes in the second half of the cases: inside the modules, not only between tasks.
+#: Seconds between a boundary and the kill, in turn: inside the modules, not only between tasks.
 DELAYS = (0.0, 0.35, 0.9, 2.0)
 
 RUNBOOKS: dict[str, list[str]] = {
@@ -85,7 +85,8 @@ def test_killed_anywhere_converges(
     assert whole.returncode == 0, whole.stdout + whole.stderr
     boundaries = int(counter.read_text(encoding="utf-8"))
     assert boundaries > 5
-    cases = [(boundary, delay) for boundary in range(1, boundaries + 1) for delay in DELAYS]
+    # Every boundary; the kill comes there, or a while into what follows it.
+    cases = [(boundary, DELAYS[boundary % len(DELAYS)]) for boundary in range(1, boundaries + 1)]
     if not SOAK:
         cases = random.Random(f"{SEED}-{playbook}").sample(cases, 3)
     failures: list[str] = []

@@ -586,12 +586,16 @@ def test_secrets_show_nowhere(simple: Site) -> None:
 
 
 def test_hashes_see_what_counts_miss(site: Site) -> None:
-    create(site.server, "flights", "CREATE TABLE f AS SELECT i AS id, i::text AS note FROM generate_series(1, 100) i")
+    create(
+        site.server,
+        "flights",
+        "CREATE TABLE f AS SELECT i AS id, i::text AS note, now() AS at, '\\x00ff'::bytea AS raw FROM generate_series(1, 100) i",
+    )
     before = measured(site.server, "flights")["tables"]["public.f"]
     site.server.execute("UPDATE f SET note = note WHERE id < 50", "flights")  # other order, same content
     assert measured(site.server, "flights")["tables"]["public.f"]["hash"] == before["hash"]
     site.server.execute(
-        "ALTER DATABASE flights SET DateStyle = 'German'; ALTER DATABASE flights SET bytea_output = 'escape'"
+        "ALTER DATABASE flights SET TimeZone = 'Asia/Tokyo'; ALTER DATABASE flights SET bytea_output = 'escape'"
     )
     assert measured(site.server, "flights")["tables"]["public.f"]["hash"] == before["hash"]
     site.server.execute("UPDATE f SET note = note || '!' WHERE id = 50", "flights")

@@ -98,7 +98,7 @@ class DatabaseDump:
             scratch = stack.enter_context(scratch_directory(self._options.scratch_dir))
             target = os.path.join(scratch, directory)
             self._progress.step(f"dumping {database}", description["size"])
-            group = stack.enter_context(self._start(holder, database, snapshot, target))
+            group = stack.enter_context(self._start(database, snapshot, target))
             counting = stack.enter_context(self._counting(holder, database, snapshot))
             files = self._ship_all(group, counting, target, directory)
             measured = counting.result()
@@ -116,7 +116,7 @@ class DatabaseDump:
         }
         return entry, settings
 
-    def _start(self, holder: Session, database: str, snapshot: str, target: str) -> ProcessGroup:
+    def _start(self, database: str, snapshot: str, target: str) -> ProcessGroup:
         argv = [
             self._tools.pg_dump,
             "--format=directory",
@@ -128,8 +128,6 @@ class DatabaseDump:
             f"--lock-wait-timeout={max(1, int(self._options.lock_timeout_s * 1000))}",
             f"--file={target}",
         ]
-        if catalog.in_recovery(holder):
-            argv.append("--no-unlogged-table-data")
         return ProcessGroup(
             argv, f"dumping database {database!r}", self._address.environment(database), self._writer.component
         )

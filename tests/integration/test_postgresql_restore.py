@@ -360,6 +360,21 @@ def test_a_missing_extension_is_seen_beforehand(flights: Component) -> None:
     untouched(flights)
 
 
+def test_tools_that_cannot_load_into_the_server_are_seen_beforehand(flights: Component) -> None:
+    """From 17 on, pg_restore cannot load into servers before 17."""
+    newer = find_binaries("wheel")
+    if flights.server.major >= 17 or newer.version[0] < 17:
+        pytest.skip("needs a server before 17 and tools from 17 on")
+    message = refused(flights.restore(bin_dir=newer.bin_dir), "refused")
+    assert f"pg_restore {newer.version_text} cannot load" in message
+    untouched(flights)
+    # What such tools dumped still has a drill: on a server of their own version.
+    flights.back_up(bin_dir=newer.bin_dir)
+    assert "cannot load" in refused(flights.restore(), "refused")
+    done = flights.drill()
+    assert done["server_version"] == newer.version_text and done["recovery_point"]["level"] == "asserted"
+
+
 def test_a_prepared_transaction_is_seen_beforehand(tmp_path: pathlib.Path) -> None:
     with running_server("system", {"max_prepared_transactions": 5}) as server:
         component = Component(server, tmp_path)

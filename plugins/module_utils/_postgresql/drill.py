@@ -31,7 +31,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.fetch imp
     recorded_databases,
     total_bytes,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore_target import ENGINE
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore_target import (
+    ENGINE,
+    dumped_by,
+    loads_into,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.scratch import (
     NOT_DURABLE,
     ScratchServer,
@@ -148,8 +152,10 @@ class Drill:
     def _programs(self, point: RecoveryPoint) -> tuple[Tools, Tools]:
         """A server of the recorded major or newer, and tools that fit it and can read the dump."""
         recorded = int(point.engine_version.split(".")[0])
-        written_by = int(str(point.tool_versions.get("pg_dump", point.engine_version)).split(".")[0])
-        server = find_server(max(recorded, _FIRST_MAJOR), self._request.bin_dir)
+        written_by = dumped_by(point)
+        # A dump by newer tools needs a server that these can load into.
+        lowest = recorded if loads_into(written_by, recorded) else written_by
+        server = find_server(max(lowest, _FIRST_MAJOR), self._request.bin_dir)
         return server, find_tools(max(server.version[0], written_by), self._request.bin_dir)
 
     def _drill(self, point: RecoveryPoint, programs: Tools, tools: Tools) -> dict[str, t.Any]:

@@ -39,6 +39,8 @@ if t.TYPE_CHECKING:
     Session = psycopg.Connection[tuple[t.Any, ...]]
 
 ENGINE = "postgresql"
+#: From this major on pg_restore always says ``SET transaction_timeout``, which an older server does not know.
+_FIRST_STRICT = 17
 
 
 @dataclasses.dataclass
@@ -190,5 +192,26 @@ class RestoreTarget:
 
     def tools(self, session: Session, point: RecoveryPoint) -> Tools:
         """Tools that fit the server, and that are not older than those that wrote the dump."""
-        written_by = int(str(point.tool_versions.get("pg_dump", point.engine_version)).split(".")[0])
-        return find_tools(max(server_major(session), written_by), self._request.bin_dir)
+        major = server_major(session)
+        tools = find_tools(max(major, dumped_by(point)), self._request.bin_dir)
+        if not loads_into(tools.version[0], major):
+            raise Refused(
+                f"pg_restore {tools.version_text} cannot load into a server of version {major}",
+                self._component,
+                expected=f"pg_restore of a version from {max(major, dumped_by(point))} to {_FIRST_STRICT - 1}"
+                if dumped_by(point) < _FIRST_STRICT
+                else f"a server of version {_FIRST_STRICT} or newer, as pg_dump {dumped_by(point)} wrote the dump",
+                found=f"{tools.version_text} in {tools.bin_dir}, server {major}",
+                next_command=f"install postgresql-client-{major}, or name its directory (component_bin_dir in the inventory)",
+            )
+        return tools
+
+
+def dumped_by(point: RecoveryPoint) -> int:
+    """Major version of the ``pg_dump`` that wrote the point; an older ``pg_restore`` may not read it."""
+    return int(str(point.tool_versions.get("pg_dump", point.engine_version)).split(".")[0])
+
+
+def loads_into(tools_major: int, major: int) -> bool:
+    """Whether a ``pg_restore`` of one major version can load into a server of another."""
+    return tools_major < _FIRST_STRICT or major >= _FIRST_STRICT

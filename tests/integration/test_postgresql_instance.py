@@ -116,6 +116,8 @@ def test_killed_while_making_it(spot: Place) -> None:
     process.communicate()
     assert not spot.data_dir.exists()
     assert spot.call()["changed"] and spot.ask("SELECT 1") == 1
+    # The killed run's files, a password among them, are gone too.
+    assert sorted(path.name for path in spot.root.iterdir()) == ["data", "data.log", "password", "s"]
 
 
 def test_foreign_directories_are_refused(spot: Place) -> None:

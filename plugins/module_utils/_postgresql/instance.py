@@ -22,12 +22,13 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput, Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import configuration
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import PostgresqlAddress
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give, make_directory, reachable
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give, reachable
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.postmaster import Postmaster, alive
 
 MARKER = ".sre_runbooks_instance.json"
 _SOCKET_LIMIT = 107
 _INITIALISING = ".initialising"
+_SECRET = ".secret"
 
 
 class Instance:
@@ -120,8 +121,12 @@ class Instance:
         except EngineError:
             os.rmdir(beginning)
             raise
-        secret_dir = make_directory(self.user, "srb-init-")
+        # Beside it, under a name that the next run knows: a killed one must not leave a password lying about.
+        secret_dir = beginning + _SECRET
         try:
+            shutil.rmtree(secret_dir, ignore_errors=True)
+            os.mkdir(secret_dir, 0o700)
+            give(secret_dir, self.user)
             password_file = os.path.join(secret_dir, "password")
             _write(password_file, password + "\n", self.user)
             argv = [
@@ -275,17 +280,19 @@ class Instance:
             return there
         self.stop(mode=mode)
         Postmaster(self.data_dir).free_memory()
-        # The name first: a removal that is interrupted leaves nothing that could be started.
-        if os.path.isdir(self.data_dir):
-            shutil.rmtree(beginning, ignore_errors=True)
-            os.rename(self.data_dir, beginning)
-        shutil.rmtree(beginning, ignore_errors=True)
+        # While the marker still says where they are.
         socket = os.path.join(self.socket_dir, f".s.PGSQL.{self.port}")
         for path in (self.log, socket, f"{socket}.lock"):
             if os.path.lexists(path):
                 os.unlink(path)
         if os.path.isdir(self.socket_dir) and not os.listdir(self.socket_dir):
             os.rmdir(self.socket_dir)
+        # The name first: a removal that is interrupted leaves nothing that could be started.
+        if os.path.isdir(self.data_dir):
+            shutil.rmtree(beginning, ignore_errors=True)
+            os.rename(self.data_dir, beginning)
+        for path in (beginning, beginning + _SECRET):
+            shutil.rmtree(path, ignore_errors=True)
         return there
 
     def pid(self) -> int | None:

@@ -9,23 +9,19 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
+from ansible_collections.sre.runbooks.plugins.plugin_utils.progress import ProgressAction
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """Runs the module with ``holder`` filled in."""
+class ActionModule(ProgressAction):
+    """Runs the module with ``holder`` filled in, and shows for whom it waits."""
 
-    _supports_check_mode = True
     _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        """As for every module whose progress is shown."""
         arguments = dict(self._task.args)
         # This plugin runs in a worker that ends with the task; the run lives as long as the worker's parent.
         arguments.setdefault("holder", describe_holder(arguments.get("run_id"), os.getppid()))
-        result.update(
-            self._execute_module(module_name="sre.runbooks.lease", module_args=arguments, task_vars=task_vars)
-        )
-        return result
+        self._task.args = arguments
+        return super().run(tmp, task_vars)

@@ -36,6 +36,10 @@ options:
       - With O(state=released), the component's name releases the lease whoever holds it, for an operator who knows that
         nobody acts under it any more.
     type: str
+  progress_path:
+    description:
+      - A file in which the task says for whom it waits, for the screen.
+    type: path
   holder:
     description: The process that holds it, as a dictionary. The action plugin sets it; leave it out.
     type: dict
@@ -91,6 +95,7 @@ released:
   type: bool
 """
 
+import contextlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -98,6 +103,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._module import LEASE_OPTIONS, REPOSITORY_OPTIONS, run_module
+from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository import leases
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
@@ -119,14 +125,25 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if module.check_mode:
         leases.refuse_held(repository, component, params["run_id"])
         return {"changed": False, "lease": _found(repository, component)}
-    lease = leases.acquire(
-        repository,
-        component,
-        params["run_id"],
-        params["holder"] or describe_holder(params["run_id"]),
-        _clock.parse_duration(params["lease_ttl"]),
-        _clock.parse_duration(params["lease_wait"]),
-    )
+    wait_s = _clock.parse_duration(params["lease_wait"])
+    with contextlib.ExitStack() as showing:
+        waiting: list[Progress] = []
+
+        def on_wait(holder: t.Mapping[str, t.Any], _waited_s: float) -> None:
+            if not waiting:
+                who = f"run {holder.get('run_id') or 'unknown'} on {holder.get('host') or 'an unknown host'}"
+                text = f"waiting for {who} to end, at most {_clock.format_duration(wait_s)}"
+                waiting.append(showing.enter_context(Progress(params["progress_path"], None, text)))
+
+        lease = leases.acquire(
+            repository,
+            component,
+            params["run_id"],
+            params["holder"] or describe_holder(params["run_id"]),
+            _clock.parse_duration(params["lease_ttl"]),
+            wait_s,
+            on_wait,
+        )
     return {"changed": False, "lease": {"epoch": lease.epoch, "held": True}}
 
 
@@ -155,6 +172,7 @@ def main() -> None:
             "component": {"type": "str", "required": True},
             "run_id": {"type": "str"},
             "lease_confirm": {"type": "str"},
+            "progress_path": {"type": "path"},
             "holder": {"type": "dict"},
         },
         supports_check_mode=True,

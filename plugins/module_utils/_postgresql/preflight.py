@@ -179,7 +179,7 @@ def check_space(
                 component,
                 expected=f"{_mebibytes(needed)} free",
                 found=f"{_mebibytes(free)} free",
-                next_command="free space, release kept databases (release: true), or name another scratch_dir",
+                next_command="free space, release what former restores kept (-e restore_release=true), or name another component_scratch_dir",
             )
     return unchecked
 

@@ -165,10 +165,10 @@ class Restore:
                 result = self._restore(session, lease, point, empty)
             except (IntegrityError, ObjectMissing) as damage:
                 self._prove(point, "verified", 0.0, {"failures": [str(damage)], "failures_count": 1}, "failed")
-                choices.append(choose.Choice(point.point_id, point.consistency_time, "damaged", str(damage)))
+                choices.append(choose.Choice(point.point_id, point.consistency_time, "damaged", damage.message))
                 error: RunbookError = damage
             except AssertionFailed as failure:
-                choices.append(choose.Choice(point.point_id, point.consistency_time, "failed", str(failure)))
+                choices.append(choose.Choice(point.point_id, point.consistency_time, "failed", failure.message))
                 error = failure
             else:
                 choices.append(choose.Choice(point.point_id, point.consistency_time, "chosen"))
@@ -176,6 +176,11 @@ class Restore:
             self.warnings.append(f"recovery point {point.point_id} was passed over: {error}")
             if last:
                 error.component = error.component or self._component
+                if not isinstance(error, AssertionFailed):
+                    error.next_command = (
+                        "name an older point if there is one (restore_recovery_point); while the live data is whole:"
+                        f" ansible-playbook sre.runbooks.back_up_components --limit {self._component}"
+                    )
                 raise error
         raise AssertionError("there is always at least one point")
 

@@ -50,8 +50,14 @@ def _component_findings(component: t.Mapping[str, t.Any]) -> list[dict[str, t.An
         add("warning", "the run did not get to this component")
     for name in ("rpo", "rto"):
         _add_objective(name, component[name], add)
+    said = [damaged for damaged in component["damaged_points"] if damaged["point_id"] in component["message"]]
+    if said and component["outcome"] != "failed":
+        add("warning", component["message"])  # which point was taken in its place, and what that loses
     for damaged in component["damaged_points"]:
-        add("failure", f"recovery point {damaged['point_id']} is damaged: {damaged['reason']}")
+        if damaged not in said:
+            # Beside a failure it is the explanation and not another one.
+            severity = "warning" if component["outcome"] == "failed" else "failure"
+            add(severity, f"recovery point {damaged['point_id']} is damaged: {damaged['reason']}")
     if component["points_problem"]:
         add("warning", f"the recovery points could not be read: {component['points_problem']}")
     if component["incomplete_points"]:

@@ -20,7 +20,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
 )
 
 _HEADINGS = ("component", "RPO", "measured", "RTO", "measured", "rows lost", "proof", "verdict")
-_FINDINGS_SHOWN = 10
+_FINDINGS_SHOWN = 25
 _LINE_LIMIT = 400
 _PARTS = re.compile(r"; (?=(?:expected|found|next): )")
 

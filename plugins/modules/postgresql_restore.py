@@ -369,7 +369,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
 def describe_difference(result: dict[str, t.Any]) -> dict[str, str]:
     """The databases and what is kept of them, before and after."""
     before = [f"{item['restored_as']}: live" for item in result["databases"] if item["kept_as"]]
-    after = [f"{item['restored_as']}: recovery point {result['recovery_point']['point_id']}" for item in result["databases"]]
+    after = [
+        f"{item['restored_as']}: recovery point {result['recovery_point']['point_id']}" for item in result["databases"]
+    ]
     after += [f"{item['kept_as']}: kept" for item in result["databases"] if item["kept_as"]]
     before += [f"{item['kept_as']}: kept" for item in result["released"]]
     return {"before": "".join(f"{line}\n" for line in before), "after": "".join(f"{line}\n" for line in after)}

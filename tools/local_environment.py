@@ -18,17 +18,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = ("servers", "repository", "kit", "witness", "reports", "ports.json", "servers-dir")
 
 
-def free_port(preferred: int) -> int:
-    """The preferred port when nothing listens there, else any free one of loopback."""
-    for candidate in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no free port on loopback")
+def free_port() -> int:
+    """A port of loopback that nothing listens on; a random one, so that environments side by side do not meet."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class LocalEnvironment:
@@ -47,7 +41,7 @@ class LocalEnvironment:
         remembered = self.root / "ports.json"
         if not remembered.exists():
             self.root.mkdir(parents=True, exist_ok=True)
-            ports = {"postgresql": free_port(25432), "api": free_port(28080)}
+            ports = {"postgresql": free_port(), "api": free_port()}
             remembered.write_text(json.dumps(ports) + "\n", encoding="utf-8")
         ports = json.loads(remembered.read_text(encoding="utf-8"))
         return {

@@ -153,7 +153,9 @@ def _started(module: AnsibleModule, background: Background, environment: dict[st
             if record is not None and (not record.alive() or record.digest != command.digest(record.salt)):
                 background.stop(record, parse_duration(params["stop_timeout"]))
                 record = None
-            record = record or background.start(command)
+            if record is None:
+                readiness.refuse_another()
+                record = background.start(command)
     if not module.check_mode:
         readiness.wait(t.cast(Record, record))
     elif changed:

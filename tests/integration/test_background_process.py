@@ -269,3 +269,12 @@ def test_the_port_is_free_after_stopping(here: Place) -> None:
     play([here.started(), here.stopped()])
     with socket.create_server(("127.0.0.1", here.port)):
         pass
+
+
+def test_another_program_that_answers_is_not_taken_for_it(here: Place, tmp_path: pathlib.Path) -> None:
+    other = Place(tmp_path)
+    other.port, other.pid_file = here.port, tmp_path / "other.pid"
+    assert changes(play([other.started()])) == [True]
+    played = play([here.started(), other.stopped()])
+    assert "another program already answers" in played.results[0]["msg"]
+    assert not here.pid_file.exists()

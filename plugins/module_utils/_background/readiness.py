@@ -12,7 +12,7 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._background.background import Background
 from ansible_collections.sre.runbooks.plugins.module_utils._background.pid_file import Record
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration, parse_duration
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput, Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.engine import run_probes
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session, declare_all
 
@@ -40,6 +40,19 @@ class Readiness:
                 raise InvalidInput("not an address", expected="host:port", found=repr(ready["tcp"]))
             self._declaration = {"kind": "tcp", "host": host.strip("[]"), "port": port}
         declare_all([self._declaration], Session())
+
+    def refuse_another(self) -> None:
+        """Call it while the process does not run: whoever answers then would be taken for it.
+
+        :raises Refused: when somebody answers.
+        """
+        if self._declaration is not None and self._ask(1.0).outcome == "ok":
+            raise Refused(
+                f"{self._background.name} was not started, since another program already answers in its place",
+                expected=f"nobody at {self._target}",
+                found="an answer",
+                next_command="stop the other program or choose another port",
+            )
 
     def wait(self, record: Record) -> None:
         """:raises EngineError: when the process ends, or the time is up; with the end of its log."""

@@ -243,14 +243,19 @@ def test_as_another_user(here: Place) -> None:
 def test_a_module_killed_while_it_waits_leaves_a_known_process(here: Place) -> None:
     """The pid file exists as soon as the process does, so the next run finds it."""
     task = here.started(ready={"tcp": f"127.0.0.1:{place.free_port()}", "timeout": "60"})
-    waiting = subprocess.Popen([sys.executable, "-c", _PLAY, json.dumps(task)], start_new_session=True)
+    ours = {"SRE_RUNBOOKS_TEST": str(here.pid_file)}
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", _PLAY, json.dumps(task)], start_new_session=True, env={**os.environ, **ours}
+    )
     while not (here.pid_file.exists() and here.running()):
         time.sleep(0.02)
     os.killpg(waiting.pid, signal.SIGKILL)
     waiting.wait()
+    program = here.running()
     for pid in kernel.pids():  # the module has a session of its own below ansible-playbook
-        if "background_process" in " ".join(kernel.arguments(pid)) and pid != os.getpid():
-            with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(OSError):
+            environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+            if f"SRE_RUNBOOKS_TEST={here.pid_file}".encode() in environment.split(b"\0") and pid not in program:
                 os.kill(pid, signal.SIGKILL)
     assert len(here.running()) == 1
     assert changes(play([here.stopped()])) == [True]

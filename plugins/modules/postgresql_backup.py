@@ -222,6 +222,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age import 
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import address_from
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.dump import DumpOptions
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import FIRST_STRICT, loads_into
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
@@ -333,6 +334,11 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         address_from(params), component, options, params["databases"], params["databases_excluded"], params["bin_dir"]
     )
     plan = engine.plan()
+    if not loads_into(plan.tools.version[0], plan.major):
+        module.warn(
+            f"{component}: pg_dump {plan.tools.version_text} of a server {plan.major} cannot be restored into that version again, "
+            f"only into {FIRST_STRICT} or newer; next: install postgresql-client-{plan.major}"
+        )
     before = _listing(module, repository, component).newest()
     reason = need.reason(before, plan, _clock.now())
     if reason is None:

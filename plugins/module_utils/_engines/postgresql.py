@@ -39,6 +39,11 @@ class PostgresqlPlan:
     sizes: dict[str, int]
 
     @property
+    def major(self) -> int:
+        """Of the server."""
+        return int(str(self.server["version"]).split(".")[0])
+
+    @property
     def size(self) -> int:
         return sum(self.sizes.values())
 

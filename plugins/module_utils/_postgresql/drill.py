@@ -34,7 +34,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.fetch imp
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore_target import (
     ENGINE,
     dumped_by,
-    loads_into,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.scratch import (
     NOT_DURABLE,
@@ -42,7 +41,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.scratch i
     disk_kind,
     scratch_server,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import Tools, find_server, find_tools
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import (
+    Tools,
+    find_server,
+    find_tools,
+    loads_into,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.workplace import workplace
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import (

@@ -27,7 +27,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client im
     server_major,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.fetch import recorded_databases, total_bytes
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import Tools, find_tools
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import (
+    FIRST_STRICT,
+    Tools,
+    find_tools,
+    loads_into,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 
 if t.TYPE_CHECKING:
@@ -39,8 +44,6 @@ if t.TYPE_CHECKING:
     Session = psycopg.Connection[tuple[t.Any, ...]]
 
 ENGINE = "postgresql"
-#: From this major on pg_restore always says ``SET transaction_timeout``, which an older server does not know.
-_FIRST_STRICT = 17
 
 
 @dataclasses.dataclass
@@ -198,9 +201,9 @@ class RestoreTarget:
             raise Refused(
                 f"pg_restore {tools.version_text} cannot load into a server of version {major}",
                 self._component,
-                expected=f"pg_restore of a version from {max(major, dumped_by(point))} to {_FIRST_STRICT - 1}"
-                if dumped_by(point) < _FIRST_STRICT
-                else f"a server of version {_FIRST_STRICT} or newer, as pg_dump {dumped_by(point)} wrote the dump",
+                expected=f"pg_restore of a version from {max(major, dumped_by(point))} to {FIRST_STRICT - 1}"
+                if dumped_by(point) < FIRST_STRICT
+                else f"a server of version {FIRST_STRICT} or newer, as pg_dump {dumped_by(point)} wrote the dump",
                 found=f"{tools.version_text} in {tools.bin_dir}, server {major}",
                 next_command=f"install postgresql-client-{major}, or name its directory (component_bin_dir in the inventory)",
             )
@@ -210,8 +213,3 @@ class RestoreTarget:
 def dumped_by(point: RecoveryPoint) -> int:
     """Major version of the ``pg_dump`` that wrote the point; an older ``pg_restore`` may not read it."""
     return int(str(point.tool_versions.get("pg_dump", point.engine_version)).split(".")[0])
-
-
-def loads_into(tools_major: int, major: int) -> bool:
-    """Whether a ``pg_restore`` of one major version can load into a server of another."""
-    return tools_major < _FIRST_STRICT or major >= _FIRST_STRICT

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import glob
 import importlib.util
@@ -27,6 +28,10 @@ _VERSIONED_DIRECTORIES = (
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 _CLIENT_PROGRAMS = ("pg_dump", "pg_restore", "pg_dumpall", "psql")
 _SERVER_PROGRAMS = ("postgres", "initdb")
+
+
+#: From this major on pg_restore always says ``SET transaction_timeout``, which an older server does not know.
+FIRST_STRICT = 17
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,11 +131,17 @@ def _wheel_directory() -> str | None:
     return os.path.join(next(iter(spec.submodule_search_locations)), "pginstall", "bin")
 
 
+def loads_into(tools_major: int, server_major: int) -> bool:
+    """Whether a ``pg_restore`` of one major version can load into a server of another."""
+    return tools_major < FIRST_STRICT or server_major >= FIRST_STRICT
+
+
 def _version_of(program: str) -> tuple[int, int] | None:
-    try:
-        output = _process.run([program, "--version"], f"asking {program} for its version", timeout=20, cwd="/")
-    except (RunbookError, OSError):
-        return None
+    output = b""
+    for timeout in (20, 60):  # a busy machine must not make the right version invisible
+        with contextlib.suppress(RunbookError, OSError):
+            output = _process.run([program, "--version"], f"asking {program} for its version", timeout=timeout, cwd="/")
+            break
     match = _VERSION.search(output.decode("utf-8", "replace").split(")", 1)[-1])
     return (int(match.group(1)), int(match.group(2) or 0)) if match else None
 

@@ -66,3 +66,10 @@ def test_server_exactly(tmp_path: pathlib.Path) -> None:
     assert find_server(16, directory).version == (17, 2)
     with pytest.raises(MissingRequirement):
         find_server(16, directory, exactly=True)
+
+
+@pytest.mark.parametrize(
+    ("tools_major", "server", "loads"), [(15, 15, True), (16, 15, True), (17, 16, False), (18, 17, True)]
+)
+def test_newer_pg_restore_needs_a_newer_server(tools_major: int, server: int, loads: bool) -> None:
+    assert tools.loads_into(tools_major, server) is loads

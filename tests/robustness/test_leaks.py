@@ -12,11 +12,24 @@ import threading
 import time
 import typing as t
 
-from tools.local_environment import LocalEnvironment
+from tools.local_environment import ROOT, LocalEnvironment
 
 #: In the order of a life: each playbook has real work to do.
 LIFE: list[tuple[str, list[str]]] = [
     ("start_local_environment", []),
+    (
+        "prepare_hosts",
+        [
+            "-e",
+            '{"prepare_hosts_packages": [], "prepare_hosts_requirements": ["zstandard>=0.22"], "prepare_hosts_become": false}',
+            "-e",
+            "prepare_hosts_virtualenv={root}/servers/venv prepare_hosts_python={bin_dir}/python",
+            "--limit",
+            "flights_db",
+        ],
+    ),
+    ("prepare_repository", []),
+    ("adopt_environment", ["-e", "adopt_confirm=local"]),
     ("back_up_components", ["-e", "backup_force=true"]),
     ("check_health", []),
     ("drill_restores", ["-e", "drill_force=true"]),
@@ -71,9 +84,11 @@ def test_no_secret_anywhere(
     hits: list[str] = []
     temporary = tmp_path / "tmp"
     temporary.mkdir(mode=0o777)
+    assert {playbook for playbook, _arguments in LIFE} == {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
     for playbook, arguments in LIFE:
+        filled = [word.replace("{root}", str(local.root)).replace("{bin_dir}", local.bin_dir) for word in arguments]
         done = local.play(
-            playbook, "-vvvv", "--diff", *arguments, capture_output=True, env={"ANSIBLE_LOCAL_TEMP": str(temporary)}
+            playbook, "-vvvv", "--diff", *filled, capture_output=True, env={"ANSIBLE_LOCAL_TEMP": str(temporary)}
         )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
         output = (done.stdout + done.stderr).encode()

@@ -82,7 +82,7 @@ def test_it_proves_the_newest_point_and_leaves_nothing(component: Component, scr
 
 
 def test_it_rests_while_the_last_success_is_young(component: Component, scratch: pathlib.Path) -> None:
-    params = {"scratch_dir": str(scratch), "rto": "1s", "drill_interval": "1d"}
+    params = {"scratch_dir": str(scratch), "rto": "0.001", "drill_interval": "1d"}
     first = component.drill(**params)
     assert first["rto_met"] is False and "over the RTO" in first["message"]
     component.back_up()

@@ -65,7 +65,8 @@ rows_acknowledged:
   returned: success
   type: int
 rows_lost:
-  description: Number of acknowledged rows that the table does not hold; null when it is unknown.
+  description: >-
+    Number of acknowledged rows that the table does not hold, with O(consistency_time) those acknowledged since; null when it is unknown.
   returned: success
   type: int
 lost_rows:
@@ -73,10 +74,11 @@ lost_rows:
   returned: success
   type: list
   elements: str
-lost_before_point:
+missing_before_point:
   description: >-
-    Number of lost rows that were acknowledged more than a second before O(consistency_time), which the recovery point should
-    hold. Anything but V(0) means that the point was incomplete; null when it is unknown.
+    Number of rows that were acknowledged more than a second before O(consistency_time) and are missing all the same. An earlier
+    restore lost them, or they were deleted; on a table that only grows and was never restored, the point would be incomplete.
+    They do not count in RV(rows_lost). Null without O(consistency_time).
   returned: success
   type: int
 rpo_measured_s:
@@ -146,15 +148,18 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     query = sql.SQL("SELECT {}::text FROM {}").format(sql.Identifier(params["key"]), sql.SQL(".").join(parts))
     with connect(address_from(params), database=params["database"]) as connection:
         present = {row[0] for row in connection.execute(query)}
-    lost = sorted((moment, key) for key, moment in rows.items() if key not in present)
-    result.update(rows_acknowledged=len(rows), rows_lost=len(lost), lost_rows=[key for _moment, key in lost[:_NAMED]])
-    if not lost:
-        result.update(rpo_measured_s=0.0, lost_before_point=0)
-    elif params["consistency_time"]:
+    lost = sorted((parse_time(moment), key) for key, moment in rows.items() if key not in present)
+    result["rows_acknowledged"] = len(rows)
+    if params["consistency_time"]:
+        # What was acknowledged before the point is not lost by going back to it: an earlier restore lost it.
         point = parse_time(params["consistency_time"])
-        times = [parse_time(moment) for moment, _key in lost]
-        result["rpo_measured_s"] = max(0.0, (max(times) - point).total_seconds())
-        result["lost_before_point"] = sum(moment < point - _COMMIT_GRACE for moment in times)
+        earlier = [moment for moment, _key in lost if moment < point - _COMMIT_GRACE]
+        lost = lost[len(earlier) :]
+        result["missing_before_point"] = len(earlier)
+        result["rpo_measured_s"] = max(0.0, (lost[-1][0] - point).total_seconds()) if lost else 0.0
+    elif not lost:
+        result["rpo_measured_s"] = 0.0
+    result.update(rows_lost=len(lost), lost_rows=[key for _moment, key in lost[:_NAMED]])
     return result
 
 

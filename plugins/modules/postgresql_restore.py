@@ -107,6 +107,12 @@ options:
       - Create recorded roles that the server lacks. Existing roles are not altered.
     type: bool
     default: false
+  only_missing:
+    description:
+      - Be content with databases that are there already and satisfy O(assertions), whatever they were made from, and
+        restore only where all of them are missing. For a rebuild.
+    type: bool
+    default: false
   restore_globals:
     description:
       - V(missing) is the same as O(create_roles=true).
@@ -308,6 +314,7 @@ _SAME = (
     "assertions",
     "create_roles",
     "restore_globals",
+    "only_missing",
     "tablespaces",
     "subscriptions",
     "scratch_dir",
@@ -396,6 +403,7 @@ def main() -> None:
             "target_suffix": {"type": "str", "default": ""},
             "assertions": ASSERTION_OPTIONS,
             "create_roles": {"type": "bool", "default": False},
+            "only_missing": {"type": "bool", "default": False},
             "restore_globals": {"type": "str", "choices": ["never", "missing", "all"], "default": "never"},
             "tablespaces": {"type": "str", "choices": ["recorded", "default"], "default": "recorded"},
             "subscriptions": {"type": "bool", "default": False},

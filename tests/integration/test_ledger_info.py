@@ -33,14 +33,14 @@ def test_lost_rows_are_named_and_timed(postgresql_server: Server, tmp_path: path
     rows = [row("a", 1), row("b", 2), row("d", 5), row("c", 4)]
     found = ask(postgresql_server, tmp_path, rows, consistency_time="2026-11-21T05:03:00Z")
     assert found["lost_rows"] == ["c", "d"]
-    assert (found["rows_lost"], found["rows_acknowledged"], found["lost_before_point"]) == (2, 4, 0)
+    assert (found["rows_lost"], found["rows_acknowledged"], found["missing_before_point"]) == (2, 4, 0)
     assert found["rpo_measured_s"] == 120
     assert not found["changed"]
 
 
-def test_rows_that_the_point_should_hold_are_counted(postgresql_server: Server, tmp_path: pathlib.Path) -> None:
+def test_rows_of_an_earlier_loss_are_counted_apart(postgresql_server: Server, tmp_path: pathlib.Path) -> None:
     found = ask(postgresql_server, tmp_path, [row("a", 1), row("x", 2)], consistency_time="2026-11-21T05:03:00Z")
-    assert found["lost_before_point"] == 1
+    assert (found["missing_before_point"], found["rows_lost"], found["rpo_measured_s"]) == (1, 0, 0)
 
 
 def test_nothing_is_claimed_without_a_witness(postgresql_server: Server, tmp_path: pathlib.Path) -> None:

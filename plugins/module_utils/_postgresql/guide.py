@@ -39,8 +39,9 @@ _RESTORE = """\
 ## Restore the databases
 
 `PGHOST`, `PGPORT`, `PGUSER` and `PGPASSWORD` say to which server: of version {major} or newer, with these extensions
-at hand: {extensions}. A database of the same name must not exist there; rename an old one first
-(`ALTER DATABASE … RENAME TO …`), rather than drop it.
+at hand: {extensions}. A database of the same name must not exist there. Rename an old one first, rather than drop it:
+stop what uses it, `ALTER DATABASE … ALLOW_CONNECTIONS false`, end its sessions
+(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '…'`), `ALTER DATABASE … RENAME TO …`.
 
 ```sh
 {commands}

@@ -99,7 +99,7 @@ class Restore:
             targets = self._target.targets(points[0])
             interrupted = restored.interrupted(session, self._component)
             expired = self._target.expired(session)
-            done = self._target.shows(session, points[0], targets) and not self._request.force
+            done = self._done(session, points[0], targets)
             if done and not interrupted and not expired:
                 return self._unchanged(session, points[0], passed_over, targets)
             if not done:
@@ -110,7 +110,7 @@ class Restore:
                 return self._prediction(session, points[0], passed_over, {} if done else targets, expired)
             with self._exclusive(session) as lease:
                 # What another run did while we waited for the lease counts.
-                done = self._target.shows(session, points[0], targets) and not self._request.force
+                done = self._done(session, points[0], targets)
                 if done:
                     result = self._unchanged(session, points[0], passed_over, targets)
                 else:
@@ -119,6 +119,11 @@ class Restore:
                 kept = [item.facts() for item in restored.kept_databases(session, self._component)]
                 changed = not done or bool(released) or interrupted
                 return {**result, "changed": changed, "released": released, "kept": kept}
+
+    def _done(self, session: Session, point: RecoveryPoint, targets: t.Mapping[str, str]) -> bool:
+        if self._request.force:
+            return False
+        return self._target.shows(session, point, targets) or self._target.runs(session, targets)
 
     def release(self, check_mode: bool = False) -> dict[str, t.Any]:
         """Drop what former restores kept, and only that."""
@@ -333,15 +338,20 @@ class Restore:
         passed_over: t.Sequence[choose.Choice],
         targets: t.Mapping[str, str],
     ) -> dict[str, t.Any]:
+        shown = self._target.shows(session, point, targets)
+        if not shown:
+            self._target.require_assertions(targets)
+        names_text = ", ".join(targets.values())
         return {
             "changed": False,
             "databases": [],
-            "recovery_point": point.facts(),
+            "recovery_point": point.facts() if shown else None,
             "kept": [item.facts() for item in restored.kept_databases(session, self._component)],
             "released": [],
             **self._choices(passed_over),
-            "message": f"{', '.join(targets.values())} were restored from {point.point_id} before;"
-            " force: true restores them again",
+            "message": f"{names_text} were restored from {point.point_id} before; force: true restores them again"
+            if shown
+            else f"{names_text} run already and satisfy the component's assertions; only what is missing is restored",
         }
 
     def _prediction(

@@ -12,8 +12,13 @@ import tempfile
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, Refused
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
+    AssertionFailed,
+    InvalidInput,
+    Refused,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import (
+    assertions,
     choose,
     marker,
     names,
@@ -57,6 +62,7 @@ class RestoreRequest:
     fallback_points: int = 2
     confirm: str | None = None
     force: bool = False
+    only_missing: bool = False
     jobs: int = 4
     target_suffix: str = ""
     assertions: t.Sequence[t.Mapping[str, t.Any]] = ()
@@ -133,6 +139,24 @@ class RestoreTarget:
     def shows(self, session: Session, point: RecoveryPoint, targets: t.Mapping[str, str]) -> bool:
         shown = restored.shown_points(session, self._component)
         return all(shown.get(target) == point.point_id for target in targets.values())
+
+    def runs(self, session: Session, targets: t.Mapping[str, str]) -> bool:
+        """Whether the request is content with databases that are there, and all of them are."""
+        return self._request.only_missing and set(self.live(session, targets)) == set(targets.values())
+
+    def require_assertions(self, targets: t.Mapping[str, str]) -> None:
+        """Ask the component's assertions of the live databases. Raises :class:`AssertionFailed`."""
+        asked = assertions.parse_assertions(self._request.assertions, list(targets))
+        for answer in assertions.ask(asked, lambda name: connect(self._address, name), targets):
+            if answer.outcome == "failed":
+                raise AssertionFailed(
+                    f'the database {answer.assertion.database} is there, but "{answer.assertion.name}" does not hold in it',
+                    self._component,
+                    expected=answer.assertion.expected,
+                    found=answer.found,
+                    next_command=f"ansible-playbook sre.runbooks.restore_components --limit {self._component} "
+                    f"-e restore_confirm={self._component}, if a recovery point is to take its place",
+                )
 
     def expired(self, session: Session) -> list[restored.Kept]:
         limit = self._request.release_after

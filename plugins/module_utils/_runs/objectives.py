@@ -108,7 +108,7 @@ def judge_component(
         return "missed", " and ".join(f"{name.upper()} missed" for name in missed)
     # Where nothing had to be restored there was nothing to time either.
     idle = kind in ("restore", "rebuild") and outcome in ("ok", "skipped")
-    required = [name for name in _REQUIRED[kind] if not (idle and name == "rto")]
+    required = [name for name in _REQUIRED[kind] if not (idle and (name == "rto" or outcome == "skipped"))]
     unknown = [name for name, objective in judged.items() if objective.verdict == "unknown" and name in required]
     if unknown:
         return "unknown", " and ".join(f"{name.upper()} not measured" for name in unknown)

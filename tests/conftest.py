@@ -42,3 +42,13 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[LocalEnvironme
     finally:
         local.remove()
         assert local.processes() == []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Continuous integration has everything that a test may need: there, a skipped test is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if skipped and os.environ.get("SRE_RUNBOOKS_SKIPS") == "fail" and session.exitstatus == pytest.ExitCode.OK:
+        reporter.section(f"{len(skipped)} skipped, which SRE_RUNBOOKS_SKIPS=fail forbids", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

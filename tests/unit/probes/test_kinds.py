@@ -67,11 +67,16 @@ def test_sizes_for_people(count: int, shown: str) -> None:
     assert in_units(count) == shown
 
 
+def wait_for(process: subprocess.Popen[bytes], argument: str) -> None:
+    """Until it is the program it was started as."""
+    while argument not in kernel.arguments(process.pid):
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def sleeper() -> t.Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "probe me 4711"]) as process:
-        while "probe me 4711" not in kernel.arguments(process.pid):
-            time.sleep(0.01)
+        wait_for(process, "probe me 4711")
         yield process
         process.kill()
 
@@ -81,7 +86,10 @@ def test_process_by_pattern(ask: Ask, sleeper: subprocess.Popen[bytes]) -> None:
     assert (reading.outcome, reading.values["pids"]) == ("ok", [sleeper.pid])
     assert ask("process", pattern="probe me 4711", minimum=2).reading.message == "too few processes"
     assert ask("process", pattern="probe me 4711", user="nobody").reading.outcome == "failed"
-    assert ask("process", pattern=".", maximum=1).reading.message == "too many processes"
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "probe me 4711 too"]) as another:
+        wait_for(another, "probe me 4711 too")
+        assert ask("process", pattern="probe me 4711", maximum=1).reading.message == "too many processes"
+        another.kill()
 
 
 def test_process_by_pid_file(ask: Ask, sleeper: subprocess.Popen[bytes], tmp_path: pathlib.Path) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import re
 import typing as t
@@ -19,6 +20,11 @@ FORMAT = 1
 #: The most bytes that a small document (everything but a manifest) may have.
 DOCUMENT_LIMIT = 1024 * 1024
 
+#: What stands for a document's own digest while it is computed.
+_NO_DIGEST = "0" * 64
+#: The pattern of a sha256 in a document.
+SHA256 = r"[0-9a-f]{64}"
+
 _COMPONENT = re.compile(r"[a-z0-9_-]{1,63}")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -28,6 +34,27 @@ def canonical_json(data: t.Mapping[str, t.Any]) -> bytes:
     return (
         json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1, separators=(",", ": ")) + "\n"
     ).encode()
+
+
+def sealed_json(data: t.Mapping[str, t.Any]) -> bytes:
+    """As :func:`canonical_json`, with ``digest``: the sha256 of these bytes with itself written as 64 zeros.
+
+    No changed byte passes :func:`parse_sealed`. It is no signature: who can write can also seal.
+    """
+    document = {"format": FORMAT, **data, "digest": _NO_DIGEST}
+    document["digest"] = hashlib.sha256(canonical_json(document)).hexdigest()
+    return canonical_json(document)
+
+
+def parse_sealed(content: bytes, what: str) -> Fields:
+    """The JSON object that :func:`sealed_json` wrote, of the format that we know. Raises :class:`IntegrityError`."""
+    fields = parse_document(content, what)
+    fields.format()
+    digest = fields.text("digest", SHA256)
+    found = hashlib.sha256(content.replace(digest.encode(), _NO_DIGEST.encode(), 1)).hexdigest()
+    if found != digest:
+        raise IntegrityError(f"{what} is damaged", expected=f"digest {digest}", found=found)
+    return fields
 
 
 def parse_document(content: bytes, what: str) -> Fields:

@@ -16,12 +16,11 @@ import secrets
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
     DOCUMENT_LIMIT,
-    FORMAT,
-    canonical_json,
-    parse_document,
+    parse_sealed,
+    sealed_json,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import Store
 
@@ -49,7 +48,10 @@ class Proof:
         duration_s: float = 0.0,
         details: dict[str, t.Any] | None = None,
         read: t.Callable[[], dict[str, t.Any]] | None = None,
+        name: str | None = None,
     ) -> None:
+        #: The last part of its key; None for one that is not stored.
+        self.name = name
         self.level = level
         self.at = at
         self.outcome = outcome
@@ -134,8 +136,11 @@ def write_proof(
         )
     at = _clock.now()
     failed = "-failed" if outcome == "failed" else ""
+    name = f"{level}{failed}-{at.strftime(_TIME)}-{secrets.token_hex(2)}.json"
     document = {
-        "format": FORMAT,
+        # With its own name nobody can pass a copy off as another proof; with its predecessor's a missing one shows.
+        "name": name,
+        "previous": point.proofs[-1].name if point.proofs else None,
         "level": level,
         "at": _clock.format_time(at),
         "outcome": outcome,
@@ -145,9 +150,8 @@ def write_proof(
         "duration_s": round(duration_s, 6),
         "details": details,
     }
-    name = f"{level}{failed}-{at.strftime(_TIME)}-{secrets.token_hex(2)}.json"
-    repository.store.create(f"{point.prefix}proofs/{name}", canonical_json(document))
-    proof = Proof(level, at, run_id, outcome, document["duration_s"], details)  # type: ignore[arg-type]
+    repository.store.create(f"{point.prefix}proofs/{name}", sealed_json(document))
+    proof = Proof(level, at, run_id, outcome, round(duration_s, 6), details, name=name)
     point.proofs.append(proof)
     return proof
 
@@ -164,23 +168,49 @@ def list_proofs(store: Store, prefix: str) -> list[Proof]:
                 continue
             outcome = "failed" if parts[2] else "ok"
             proofs.append(
-                Proof(parts[1], at, outcome=outcome, read=_reader(store, f"{prefix}proofs/{name}", parts[1], outcome))
+                Proof(parts[1], at, outcome=outcome, read=_reader(store, f"{prefix}proofs/{name}"), name=name)
             )
     return sorted(proofs, key=lambda proof: proof.at)
 
 
-def _reader(store: Store, key: str, level: str, outcome: str) -> t.Callable[[], dict[str, t.Any]]:
-    def read() -> dict[str, t.Any]:
-        fields = parse_document(store.read(key, DOCUMENT_LIMIT), key)
-        fields.format()
-        if (fields.text("level"), fields.text("outcome")) != (level, outcome) or fields.text("point_id") != key.split(
-            "/"
-        )[3]:
-            raise IntegrityError(f"{key} is damaged", expected="what its name says", found="another proof")
-        return {
-            "run_id": fields.optional_text("run_id"),
-            "duration_s": fields.number("duration_s"),
-            "details": fields.mapping("details"),
-        }
+def proof_failures(store: Store, prefix: str) -> list[str]:
+    """What is wrong with the proofs of the point at ``prefix``: read, each one; in words that name the object.
 
-    return read
+    A proof whose name lies, a changed one, a copy, something that is no proof, and one that a later proof names and
+    that is gone. The newest proof can disappear unseen: the point is then proven anew.
+    """
+    failures: list[str] = []
+    names = set(store.children(f"{prefix}proofs/"))
+    for name in sorted(names):
+        key = f"{prefix}proofs/{name}"
+        try:
+            previous = _read_proof(store, key)["previous"]
+        except RunbookError as error:
+            failures.append(f"proofs/{name}: {error}")
+        else:
+            if previous is not None and previous not in names:
+                failures.append(f"proofs/{previous}: missing, although {name} names it")
+    return failures
+
+
+def _reader(store: Store, key: str) -> t.Callable[[], dict[str, t.Any]]:
+    return lambda: _read_proof(store, key)
+
+
+def _read_proof(store: Store, key: str) -> dict[str, t.Any]:
+    """Raises :class:`IntegrityError` unless it is the proof that its key says."""
+    _components, component, _points, point_id, _proofs, name = key.split("/")
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        raise IntegrityError(f"{key} is no proof", expected="a proof's name", found=name)
+    fields = parse_sealed(store.read(key, DOCUMENT_LIMIT), key)
+    outcome = "failed" if parts[2] else "ok"
+    said = tuple(fields.text(item) for item in ("component", "point_id", "name", "level", "outcome"))
+    if said != (component, point_id, name, parts[1], outcome):
+        raise IntegrityError(f"{key} is damaged", expected="what its name says", found=" ".join(said))
+    return {
+        "run_id": fields.optional_text("run_id"),
+        "duration_s": fields.number("duration_s"),
+        "details": fields.mapping("details"),
+        "previous": fields.optional_text("previous"),
+    }

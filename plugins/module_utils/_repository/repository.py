@@ -22,10 +22,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
     DOCUMENT_LIMIT,
-    FORMAT,
-    canonical_json,
     check_environment,
-    parse_document,
+    parse_sealed,
+    sealed_json,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.file_store import FileStore
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import Store
@@ -83,13 +82,12 @@ def initialise_repository(url: str, environment: str, check_mode: bool) -> tuple
         return None, True
     store.make_root()
     document = {
-        "format": FORMAT,
         "id": str(uuid.uuid4()),
         "environment": environment,
         "created": _clock.format_time(_clock.now()),
     }
     try:
-        store.create(_IDENTITY, canonical_json(document))
+        store.create(_IDENTITY, sealed_json(document))
     except ObjectExists:  # somebody else was a moment faster
         return _open(store, environment), False
     return _open(store, environment), True
@@ -118,8 +116,7 @@ def _open(store: FileStore, environment: str) -> Repository:
             found="an uninitialised place" if os.path.isdir(store.path) else "no such directory",
             next_command=f"ansible -m sre.runbooks.repository -a 'repository={store.url} environment_name={environment}' localhost",
         ) from None
-    fields = parse_document(content, f"{store.url}/{_IDENTITY}")
-    fields.format()
+    fields = parse_sealed(content, f"{store.url}/{_IDENTITY}")
     repository = Repository(store, fields.text("id", r"[0-9a-f-]{36}"), fields.text("environment"))
     if repository.environment != environment:
         raise Refused(

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import re
 import secrets
 import time
@@ -21,7 +20,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_time, now, parse_time
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, RunbookError
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import canonical_json
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import parse_sealed, sealed_json
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
@@ -136,7 +135,7 @@ class Recorder:
         }
         key = f"runs/{self.run_id}/events/{written.strftime('%Y%m%dT%H%M%S.%fZ')}-{secrets.token_hex(4)}.json"
         try:
-            self._repository.store.create(key, canonical_json(plain(event)))
+            self._repository.store.create(key, sealed_json(plain(event)))
         except (RunbookError, OSError, ValueError, RecursionError) as error:
             self.lost += 1
             self.problem = str(error)
@@ -151,21 +150,16 @@ def read_events(repository: Repository, run_id: str) -> list[Event]:
     events = []
     for found in repository.store.list(prefix):
         try:
-            events.append(parse_event(repository.store.read(found.key, limit=_EVENT_LIMIT)))
+            events.append(parse_event(repository.store.read(found.key, limit=_EVENT_LIMIT), found.key))
         except RunbookError as error:
             facts = {"key": found.key, "error": str(error)[:_TEXT_LIMIT]}
             events.append(Event(found.modified, found.modified, None, "unreadable event", "", "failed", None, facts))
     return sorted(events, key=lambda event: event.written)
 
 
-def parse_event(data: bytes) -> Event:
-    """Validate what was read. Raises :class:`InvalidInput`."""
-    try:
-        raw = json.loads(data)
-    except ValueError as error:
-        raise InvalidInput("an event is not JSON", found=str(error)) from None
-    if not isinstance(raw, dict):
-        raise InvalidInput("an event is not a mapping", found=type(raw).__name__)
+def parse_event(data: bytes, what: str) -> Event:
+    """Validate what was read. Raises :class:`InvalidInput`, :class:`IntegrityError`."""
+    raw = parse_sealed(data, what).data
     component, duration, facts = raw.get("component"), raw.get("duration_s"), raw.get("facts", {})
     valid = (
         isinstance(raw.get("step"), str)

@@ -25,9 +25,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
     DOCUMENT_LIMIT,
-    FORMAT,
-    canonical_json,
-    parse_document,
+    parse_sealed,
+    sealed_json,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import provably_alive, provably_dead
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
@@ -62,15 +61,12 @@ class RunRecord:
     participants: list[str] = dataclasses.field(default_factory=list)
 
     def to_document(self) -> bytes:
-        return canonical_json(
-            {"format": FORMAT, **plain(dataclasses.asdict(self)), "started": format_time(self.started)}
-        )
+        return sealed_json({**plain(dataclasses.asdict(self)), "started": format_time(self.started)})
 
     @classmethod
     def from_document(cls, content: bytes, what: str) -> RunRecord:
         """Raises :class:`IntegrityError` naming ``what``."""
-        fields = parse_document(content, what)
-        fields.format()
+        fields = parse_sealed(content, what)
         return cls(
             run_id=fields.text("run_id"),
             runbook=fields.text("runbook", _RUNBOOK.pattern),
@@ -135,11 +131,11 @@ def close_run(repository: Repository, run_id: str, verdict: str, reason: str = "
     if verdict not in VERDICTS:
         raise InvalidInput("not a verdict", expected=" or ".join(VERDICTS), found=repr(verdict))
     key = f"runs/{checked_run_id(run_id)}/closed.json"
-    closing = {"format": FORMAT, "run_id": run_id, "verdict": verdict, "reason": reason, "closed": format_time(now())}
+    closing = {"run_id": run_id, "verdict": verdict, "reason": reason, "closed": format_time(now())}
     try:
-        repository.store.create(key, canonical_json(plain(closing)))
+        repository.store.create(key, sealed_json(plain(closing)))
     except ObjectExists:
-        fields = parse_document(repository.store.read(key, DOCUMENT_LIMIT), key)
+        fields = parse_sealed(repository.store.read(key, DOCUMENT_LIMIT), key)
         closing = {name: fields.text(name) for name in ("verdict", "reason", "closed")}
     repository.store.delete(f"{_OPEN_PREFIX}{run_id}.json")
     return {name: closing[name] for name in ("verdict", "reason", "closed")}

@@ -19,6 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     Refused,
     RepositoryError,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import sealed_json
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import (
     Repository,
     initialise_repository,
@@ -90,7 +91,7 @@ def test_a_repository_without_its_identity_is_not_made_anew(repository: Reposito
 )
 def test_an_identity_that_is_not_understood(repository: Repository, change: dict[str, object], says: str) -> None:
     path = pathlib.Path(repository.store.path) / "repository.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    path.write_bytes(sealed_json({**json.loads(path.read_text()), **change}))
     with pytest.raises(IntegrityError, match=says):
         open_repository(repository.url, "testing")
 

@@ -14,7 +14,8 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, IntegrityError, InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import sealed_json
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import (
     Recorder,
@@ -126,13 +127,14 @@ def test_any_facts_can_be_recorded(tmp_path_factory: pytest.TempPathFactory, fac
     with recorder.step("dump") as step:
         step.facts.update(facts)
     assert recorder.problem is None
-    assert parse_event(memory.written[-1]).facts == plain(facts)
+    assert parse_event(memory.written[-1], "an event").facts == plain(facts)
 
 
 @hypothesis.given(st.binary() | st.text().map(str.encode) | st.from_regex(rb'\{"at": "[^"]*", "step": 1\}'))
 def test_anything_read_is_an_event_or_refused(data: bytes) -> None:
-    with pytest.raises(InvalidInput):
-        parse_event(data)
+    for written in (data, sealed_json({"at": data.decode("utf-8", "replace"), "step": 1})):
+        with pytest.raises((InvalidInput, IntegrityError)):
+            parse_event(written, "an event")
 
 
 @pytest.mark.parametrize("wrong", ["../x", "", "20261121T051000Z-backup-1a2b/..", "20261121T051000Z-BACKUP-1a2b"])

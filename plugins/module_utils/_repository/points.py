@@ -21,6 +21,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     ObjectMissing,
     RepositoryError,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.links import chain_head
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import (
     MANIFEST_LIMIT,
     POINT_ID,
@@ -37,6 +38,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs im
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.restore_guide import restore_guide_document
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import check_key
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.tombstones import (
+    is_expired,
+    tombstone_ids,
+    tombstone_key,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
@@ -76,14 +82,17 @@ class PointWriter:
         duration_s: float | None = None,
         encryption: dict[str, t.Any] | None = None,
         tool_versions: dict[str, t.Any] | None = None,
-        previous: str | None = None,
     ) -> RecoveryPoint:
         """Make the recovery point exist: ``RESTORE.md``, then the manifest, then the proof that it was taken.
+
+        The place in the component's history is found here: call it while holding the component's lease.
 
         :arg restore_guide: Markdown that says how to restore by hand, in terms of paths below the point's directory.
         :arg duration_s: seconds that taking it cost; measured since :func:`begin_point` by default.
         """
         objects = sorted(self.objects, key=lambda stored: stored.name)
+        before = chain_head(self.repository, self.component, self.point_id)
+        now = _clock.now()
         point = RecoveryPoint(
             component=self.component,
             environment=self.repository.environment,
@@ -94,27 +103,40 @@ class PointWriter:
             run_id=self.run_id,
             started=started or self.started,
             consistency_time=consistency_time,
-            finished=finished or _clock.now(),
+            finished=finished or now,
             duration_s=round(time.monotonic() - self._began if duration_s is None else duration_s, 6),
             objects=objects,
             content=content,
             encryption=encryption or {},
             tool_versions=tool_versions or {},
-            previous=previous,
+            sequence=before.sequence + 1 if before else 1,
+            previous=before.point_id if before else None,
+            previous_sha256=before.sha256 if before else None,
+            recorded=now,
         )
         point.objects = [*objects, self._store_document("RESTORE.md", restore_guide_document(point, restore_guide))]
         manifest = point.to_manifest()
-        RecoveryPoint.from_manifest(manifest)  # what could not be read back must not become a recovery point
+        # What could not be read back must not become a recovery point.
+        point.manifest_sha256 = RecoveryPoint.from_manifest(manifest).manifest_sha256
         self.repository.store.create(point.manifest_key, manifest)
-        write_proof(self.repository, point, "taken", self.run_id, point.duration_s, {"objects": len(point.objects)})
+        write_proof(self.repository, point, "taken", self.run_id, point.duration_s, _taken(point))
         return point
 
     def _store_document(self, name: str, text: str) -> StoredObject:
         content = text.encode()
         key = self.prefix + name
-        self.repository.store.create(key, content)
+        version = self.repository.store.create(key, content)
         digest = hashlib.sha256(content).hexdigest()
-        return StoredObject(name, key, len(content), digest, len(content), digest, [], "document")
+        return StoredObject(name, key, len(content), digest, len(content), digest, [], "document", version)
+
+
+def _taken(point: RecoveryPoint) -> dict[str, t.Any]:
+    """What the first proof keeps of the manifest: should it be damaged, this is what it was."""
+    return {
+        "objects": len(point.objects),
+        "sequence": point.sequence,
+        "manifest_sha256": point.manifest_sha256,
+    }
 
 
 @dataclass(frozen=True)
@@ -134,6 +156,8 @@ class PointListing:
     damaged: list[DamagedPoint] = field(default_factory=list)
     #: Ids of points without a manifest: being taken right now, or left by a killed backup.
     incomplete: list[str] = field(default_factory=list)
+    #: Ids of points with a tombstone of which something is left: retention removes them, nobody restores them.
+    expiring: list[str] = field(default_factory=list)
 
     def newest(self, minimum_level: str = "taken", before: datetime.datetime | None = None) -> RecoveryPoint | None:
         """The newest undamaged point of at least that level that shows a moment not after ``before``."""
@@ -159,8 +183,14 @@ def list_components(repository: Repository) -> list[str]:
 def list_points(repository: Repository, component: str) -> PointListing:
     """Every point of the component. Reads manifests and the *names* of proofs, never an object."""
     listing = PointListing(component)
-    for name in repository.store.children(points_prefix(component)):
+    # The points first: one that expires in between is then found in both listings, never in neither.
+    names = list(repository.store.children(points_prefix(component)))
+    tombstones = tombstone_ids(repository.store, component)
+    for name in names:
         point_id = name.rstrip("/")
+        if point_id in tombstones:
+            listing.expiring.append(point_id)
+            continue
         try:
             point = _load(repository, component, point_id)
         except ObjectMissing:
@@ -194,6 +224,14 @@ def _load(repository: Repository, component: str, point_id: str) -> RecoveryPoin
 
 def load_point(repository: Repository, component: str, point_id: str) -> RecoveryPoint:
     """One point. Raises :class:`ObjectMissing` when there is none, :class:`IntegrityError` when it is damaged."""
+    if is_expired(repository.store, component, point_id):
+        raise ObjectMissing(
+            f"recovery point {point_id} has expired",
+            component,
+            expected="a point that is kept",
+            found=f"its tombstone {tombstone_key(component, point_id)}",
+            next_command=_list_command(component),
+        )
     try:
         return _load(repository, component, point_id)
     except ObjectMissing:
@@ -240,9 +278,15 @@ def select_point(
         f"there is no recovery point {selector}",
         listing.component,
         expected=f"one of {', '.join(point.point_id for point in listing.points[:3])}" if listing.points else None,
-        found="an incomplete one, never finished" if selector in listing.incomplete else "none of that id",
+        found=_standing(listing, selector),
         next_command=_list_command(listing.component),
     )
+
+
+def _standing(listing: PointListing, point_id: str) -> str:
+    if point_id in listing.expiring:
+        return "one that has expired and is being removed"
+    return "an incomplete one, never finished" if point_id in listing.incomplete else "none of that id"
 
 
 def _fitting(point: RecoveryPoint, before: datetime.datetime | None, minimum_level: str) -> RecoveryPoint:
@@ -297,9 +341,10 @@ def remove_incomplete(repository: Repository, component: str, keep: str | None =
     """
     removed = []
     store = repository.store
+    tombstones = tombstone_ids(store, component)  # what retention has begun, it finishes, with rights that we may lack
     for name in store.children(points_prefix(component)):
         point_id = name.rstrip("/")
-        if point_id == keep or not re.fullmatch(POINT_ID, point_id):
+        if point_id == keep or point_id in tombstones or not re.fullmatch(POINT_ID, point_id):
             continue
         prefix = point_prefix(component, point_id)
         if "manifest.json" in store.children(prefix):

@@ -359,8 +359,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             with Progress(params["progress_path"]) as progress:
                 with recorder.step("back up", reason=reason) as step:
                     writer = begin_point(repository, component, ENGINE, params["run_id"])
-                    previous = before.point_id if before is not None else None
-                    point = engine.take(plan, writer, encoding, progress, recorder, lease.check, previous)
+                    point = engine.take(plan, writer, encoding, progress, recorder, lease.check)
                     step.outcome = "changed"
                     step.facts.update(recovery_point=point.point_id, size=point.size, duration_s=point.duration_s)
         except BaseException:

@@ -134,8 +134,14 @@ recovery_points:
     encrypted:
       description: Whether any object is encrypted.
       type: bool
+    sequence:
+      description: Its number in the component's history, from 1 and without a gap.
+      type: int
     previous:
-      description: The point before it, if it noted one.
+      description: The point before it in the component's history.
+      type: str
+    manifest_sha256:
+      description: The sha256 of its manifest, which the next point names.
       type: str
     level:
       description: C(taken), C(verified), C(restored), C(asserted), or C(damaged) when the newest verification failed.

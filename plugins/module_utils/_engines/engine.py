@@ -46,10 +46,8 @@ class Engine(t.Protocol):
         progress: Progress,
         recorder: Recorder,
         check: t.Callable[[], None],
-        previous: str | None,
     ) -> RecoveryPoint:
         """Take one consistent copy. Whatever is raised, no recovery point exists then.
 
         :arg check: called often; raises when the work must stop (a lost lease).
-        :arg previous: the id of the newest point before this one.
         """

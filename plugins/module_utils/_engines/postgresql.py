@@ -113,7 +113,6 @@ class PostgresqlEngine:
         progress: Progress,
         recorder: Recorder,
         check: t.Callable[[], None],
-        previous: str | None = None,
     ) -> RecoveryPoint:
         """Take every database of the plan. Whatever is raised, no recovery point exists then."""
         options = self._options
@@ -147,5 +146,4 @@ class PostgresqlEngine:
             restore_guide=guide.restore_guide(content, encoding, plan.tools.version_text),
             encryption={"recipients": list(encoding.recipients)},
             tool_versions={"pg_dump": plan.tools.version_text},
-            previous=previous,
         )

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_time
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
-    FORMAT,
+    SHA256,
     Fields,
-    canonical_json,
     check_component,
-    parse_document,
+    parse_sealed,
+    sealed_json,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import Proof, level_of
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import check_key
@@ -27,8 +27,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.store imp
 #: The most bytes that a manifest may have.
 MANIFEST_LIMIT = 64 * 1024 * 1024
 POINT_ID = r"\d{8}T\d{6}Z-[0-9a-f]{4}"
-_SHA256 = r"[0-9a-f]{64}"
-_NO_DIGEST = "0" * 64
 _KINDS = "data|globals|document"
 _ENCODINGS = ("zstd", "age")
 
@@ -58,6 +56,8 @@ class StoredObject:
     raw_sha256: str
     encoding: list[str]
     kind: str = "data"
+    #: The version that the store gave it; None on a store without versions.
+    version_id: str | None = None
 
     def to_dict(self) -> dict[str, t.Any]:
         return dict(vars(self))
@@ -73,11 +73,12 @@ class StoredObject:
             name=fields.text("name", limit=900),
             key=fields.text("key", limit=900),
             length=fields.integer("length"),
-            sha256=fields.text("sha256", _SHA256),
+            sha256=fields.text("sha256", SHA256),
             raw_length=fields.integer("raw_length"),
-            raw_sha256=fields.text("raw_sha256", _SHA256),
+            raw_sha256=fields.text("raw_sha256", SHA256),
             encoding=encoding,
             kind=fields.text("kind", _KINDS),
+            version_id=fields.optional_text("version_id"),
         )
 
 
@@ -121,7 +122,15 @@ class RecoveryPoint:
     content: dict[str, t.Any]
     encryption: dict[str, t.Any]
     tool_versions: dict[str, t.Any]
+    #: Its number in the component's history, from 1 and without a gap.
+    sequence: int = 1
+    #: The id of the one before it, and the sha256 of that one's manifest.
     previous: str | None = None
+    previous_sha256: str | None = None
+    #: When the manifest was written, by the clock of the host that took it.
+    recorded: datetime.datetime | None = None
+    #: The sha256 of the manifest's bytes; not in it.
+    manifest_sha256: str | None = field(default=None, compare=False)
     #: Kept beside the manifest, oldest first; not in it.
     proofs: list[Proof] = field(default_factory=list)
 
@@ -199,7 +208,9 @@ class RecoveryPoint:
             "size": self.size,
             "raw_size": self.raw_size,
             "encrypted": self._totals().encrypted,
+            "sequence": self.sequence,
             "previous": self.previous,
+            "manifest_sha256": self.manifest_sha256,
             "level": self.level,
             "proofs": [
                 {"level": proof.level, "at": format_time(proof.at), "outcome": proof.outcome}
@@ -210,8 +221,6 @@ class RecoveryPoint:
     def to_manifest(self) -> bytes:
         """The manifest's bytes. ``digest`` is their sha256 with itself written as 64 zeros, so no flipped bit passes."""
         document = {
-            "format": FORMAT,
-            "digest": _NO_DIGEST,
             "component": self.component,
             "environment": self.environment,
             "repository_id": self.repository_id,
@@ -227,18 +236,17 @@ class RecoveryPoint:
             "content": self.content,
             "encryption": self.encryption,
             "tool_versions": self.tool_versions,
+            "sequence": self.sequence,
             "previous": self.previous,
+            "previous_sha256": self.previous_sha256,
+            "recorded": format_time(self.recorded or self.finished),
         }
-        blank = canonical_json(document)
-        document["digest"] = hashlib.sha256(blank).hexdigest()
-        return canonical_json(document)
+        return sealed_json(document)
 
     @classmethod
     def from_manifest(cls, content: bytes, what: str = "manifest.json") -> RecoveryPoint:
         """Read and check a manifest. Raises :class:`IntegrityError` naming ``what``."""
-        fields = parse_document(content, what)
-        fields.format()
-        _check_digest(content, fields.text("digest", _SHA256), what)
+        fields = parse_sealed(content, what)
         point = cls(
             component=fields.text("component", r"[a-z0-9_-]{1,63}"),
             environment=fields.text("environment"),
@@ -255,16 +263,20 @@ class RecoveryPoint:
             content=fields.mapping("content"),
             encryption=fields.mapping("encryption"),
             tool_versions=fields.mapping("tool_versions"),
+            sequence=fields.integer("sequence"),
             previous=fields.optional_text("previous", POINT_ID),
+            previous_sha256=fields.optional_text("previous_sha256", SHA256),
+            recorded=fields.time("recorded"),
+            manifest_sha256=hashlib.sha256(content).hexdigest(),
         )
+        if point.sequence < 1 or (point.previous is None) != (point.previous_sha256 is None):
+            raise IntegrityError(
+                f"{what} is damaged",
+                expected="a sequence from 1, and previous together with previous_sha256",
+                found=f"sequence {point.sequence}, previous {point.previous}",
+            )
         _check_objects(point, what)
         return point
-
-
-def _check_digest(content: bytes, digest: str, what: str) -> None:
-    found = hashlib.sha256(content.replace(digest.encode(), _NO_DIGEST.encode(), 1)).hexdigest()
-    if found != digest:
-        raise IntegrityError(f"{what} is damaged", expected=f"digest {digest}", found=found)
 
 
 def _check_objects(point: RecoveryPoint, what: str) -> None:

@@ -72,7 +72,10 @@ def points(draw: st.DrawFn) -> RecoveryPoint:
         content=draw(st.dictionaries(TEXTS, JSON, max_size=3)),
         encryption=draw(st.dictionaries(TEXTS, JSON, max_size=2)),
         tool_versions=draw(st.dictionaries(TEXTS, TEXTS, max_size=2)),
-        previous=draw(st.none() | st.just("20261121T110000Z-0000")),
+        **draw(
+            st.just({}) | st.just({"sequence": 2, "previous": "20261121T110000Z-0000", "previous_sha256": "0a" * 32})
+        ),
+        recorded=draw(TIMES),
     )
 
 
@@ -127,6 +130,7 @@ def stored(**changes: object) -> dict[str, object]:
         "raw_sha256": "1" * 64,
         "encoding": [],
         "kind": "data",
+        "version_id": None,
     }
     return {**good, **changes}
 
@@ -158,7 +162,13 @@ def test_the_forger_can_forge() -> None:
         {"objects": [stored(kind="program")]},
         {"objects": [stored(), stored()]},
         {"engine": "x" * 64},
-        {"previous": "../x"},
+        {"previous": "../x", "previous_sha256": "1" * 64},
+        {"previous": "20261121T110000Z-0000"},
+        {"previous": "20261121T110000Z-0000", "previous_sha256": "x"},
+        {"previous_sha256": "1" * 64},
+        {"sequence": 0},
+        {"sequence": "1"},
+        {"recorded": None},
     ],
 )
 def test_untrusted_content_is_refused(changes: dict[str, object]) -> None:

@@ -29,6 +29,8 @@ class ProcessGroup:
 
     :arg what: the step in words for errors.
     :arg environment: added to this process's environment; the place for secrets.
+    :arg user: the account to run as when we are root.
+    :arg without: names of variables that the tool must not see.
     """
 
     def __init__(
@@ -38,6 +40,9 @@ class ProcessGroup:
         environment: t.Mapping[str, str] | None = None,
         component: str | None = None,
         stdout: int = subprocess.DEVNULL,
+        user: str | None = None,
+        cwd: str | None = None,
+        without: t.Collection[str] = (),
     ) -> None:
         self._what = what
         self._component = component
@@ -58,9 +63,11 @@ class ProcessGroup:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=self._errors,
-                env={**os.environ, **(environment or {})},
-                preexec_fn=_process.child_setup(),
+                env={name: value for name, value in os.environ.items() if name not in without}
+                | dict(environment or {}),
+                preexec_fn=_process.child_setup(user),
                 start_new_session=True,
+                cwd=cwd,
             )
         except FileNotFoundError:
             self._end_watcher()
@@ -146,10 +153,10 @@ class ProcessGroup:
                 found=f"exit code {code}: {self.messages()}",
             )
 
-    def messages(self) -> str:
+    def messages(self, lines: int = 5, width: int = 1000) -> str:
         """The end of standard error so far, on one line."""
         size = os.fstat(self._errors.fileno()).st_size
-        return _process.last_lines(os.pread(self._errors.fileno(), 8000, max(0, size - 8000)))
+        return _process.last_lines(os.pread(self._errors.fileno(), 8000, max(0, size - 8000)), lines, width)
 
     def close(self) -> None:
         """End what still runs and give everything back."""

@@ -16,7 +16,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import Integr
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
     DOCUMENT_LIMIT,
     check_component,
-    parse_document,
+    parse_sealed,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import provably_dead
 
@@ -77,8 +77,7 @@ def _read_state(repository: Repository, component: str, epoch: int) -> LeaseStat
     if "held.json" not in stats:
         raise ObjectMissing(f"{prefix}held.json is not there", component)
     try:
-        fields = parse_document(store.read(f"{prefix}held.json", DOCUMENT_LIMIT), f"{prefix}held.json")
-        fields.format()
+        fields = parse_sealed(store.read(f"{prefix}held.json", DOCUMENT_LIMIT), f"{prefix}held.json")
         return LeaseState(
             epoch=epoch,
             holder=fields.mapping("holder"),

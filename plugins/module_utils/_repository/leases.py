@@ -36,6 +36,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents
     FORMAT,
     canonical_json,
     check_component,
+    sealed_json,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import (
     LONGEST_TTL_S,
@@ -269,7 +270,6 @@ def _take(
     began = clocks.monotonic()
     prefix = epoch_prefix(component, epoch)
     document = {
-        "format": FORMAT,
         "component": component,
         "epoch": epoch,
         "run_id": run_id,
@@ -280,7 +280,7 @@ def _take(
         "token": secrets.token_hex(8),
     }
     try:
-        repository.store.create(f"{prefix}held.json", canonical_json(document))
+        repository.store.create(f"{prefix}held.json", sealed_json(document))
     except ObjectExists:
         return None
     if highest_epoch(repository, component) != epoch:

@@ -123,7 +123,10 @@ class Recorder:
         if self._repository is None or self.run_id is None:
             return
         written = now()
+        key = f"runs/{self.run_id}/events/{written.strftime('%Y%m%dT%H%M%S.%fZ')}-{secrets.token_hex(4)}.json"
         event = {
+            # With its own key no copy of it passes for another event.
+            "key": key,
             "at": format_time(at),
             "written": format_time(written),
             "component": self.component,
@@ -133,7 +136,6 @@ class Recorder:
             "duration_s": None if duration_s is None else round(duration_s, 6),
             "facts": facts,
         }
-        key = f"runs/{self.run_id}/events/{written.strftime('%Y%m%dT%H%M%S.%fZ')}-{secrets.token_hex(4)}.json"
         try:
             self._repository.store.create(key, sealed_json(plain(event)))
         except (RunbookError, OSError, ValueError, RecursionError) as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 import re
 import secrets
 import typing as t
@@ -38,6 +39,8 @@ if t.TYPE_CHECKING:
 
 #: A run whose controller can't be asked is taken for dead when its record has not grown for so long (seconds).
 SILENCE_S = 3600.0
+#: The most bytes of a report.
+_RECORD_LIMIT = 64 * 1024 * 1024
 _OPEN_PREFIX = "control/runs/"
 _RUNBOOK = re.compile(r"[a-z0-9_-]{1,63}")
 
@@ -133,12 +136,23 @@ def close_run(repository: Repository, run_id: str, verdict: str, reason: str = "
     key = f"runs/{checked_run_id(run_id)}/closed.json"
     closing = {"run_id": run_id, "verdict": verdict, "reason": reason, "closed": format_time(now())}
     try:
-        repository.store.create(key, sealed_json(plain(closing)))
+        # Damage since then to anything that is closed with the run, its absence included, shows.
+        repository.store.create(key, sealed_json(plain({**closing, **_contents(repository, run_id)})))
     except ObjectExists:
         fields = parse_sealed(repository.store.read(key, DOCUMENT_LIMIT), key)
         closing = {name: fields.text(name) for name in ("verdict", "reason", "closed")}
     repository.store.delete(f"{_OPEN_PREFIX}{run_id}.json")
     return {name: closing[name] for name in ("verdict", "reason", "closed")}
+
+
+def _contents(repository: Repository, run_id: str) -> dict[str, t.Any]:
+    """``objects``: name → sha256 of what lies directly in the run's record; ``events``: names, as each is sealed."""
+    prefix = f"runs/{run_id}/"
+    objects = {}
+    for name in repository.store.children(prefix):
+        if not name.endswith("/") and name != "closed.json":
+            objects[name] = hashlib.sha256(repository.store.read(prefix + name, _RECORD_LIMIT)).hexdigest()
+    return {"objects": objects, "events": list(repository.store.children(f"{prefix}events/"))}
 
 
 def interrupted_runs(repository: Repository) -> list[RunRecord]:

@@ -1,0 +1,109 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every object of a repository that is no data: in its place, as it was written, and nothing beside what belongs there.
+
+The bytes of recovery points are read by :mod:`verify` and their manifests by :mod:`points`; this is the rest: identity,
+proofs, tombstones, pins, leases, records of runs, and whatever the collection has not written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import typing as t
+
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, ObjectMissing, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import DOCUMENT_LIMIT, parse_sealed
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import MANIFEST_LIMIT, POINT_ID
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import proof_failures
+
+if t.TYPE_CHECKING:
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+
+_COMPONENT = r"components/(?P<component>[a-z0-9_-]{1,63})"
+_POINT = rf"{_COMPONENT}/points/(?P<point_id>{POINT_ID})"
+_LEASE = r"control/leases/(?P<component>[a-z0-9_-]{1,63})/(?P<epoch>\d{12})"
+_RUN = r"(?P<run_id>\d{8}T\d{6}Z-[a-z0-9_-]{1,63}-[0-9a-f]{4})"
+
+#: Sealed documents; the groups of their keys are what they say of themselves.
+_SEALED = [
+    re.compile(pattern)
+    for pattern in (
+        r"repository\.json",
+        rf"{_COMPONENT}/tombstones/(?P<point_id>{POINT_ID})\.json",
+        rf"{_LEASE}/held\.json",
+        rf"control/runs/{_RUN}\.json",
+        rf"runs/{_RUN}/(run|closed)\.json",
+        rf"(?P<key>runs/{_RUN[len('(?P<run_id>') : -1]}/events/[^/]+\.json)",
+    )
+]
+#: What others read, what says something by only being there, and what is named with its hash when its run is closed.
+_OTHERS = [
+    re.compile(pattern)
+    for pattern in (
+        rf"{_POINT}/(manifest\.json|RESTORE\.md|(objects|proofs|pins|rewraps)/.+)",
+        r"components/.+\.minisig",
+        rf"{_LEASE}/(renewed-\d{{6}}|released)\.json",
+        rf"runs/{_RUN}/report\.(json|md|html)",
+        r"pgbackrest/.+",
+    )
+]
+
+
+def layout_failures(repository: Repository) -> list[str]:
+    """What is wrong outside of the points' data, in words that begin with the key. Reads every small document."""
+    failures: list[str] = []
+    keys = [found.key for found in repository.store.list("")]
+    for key in keys:
+        try:
+            _check(repository, key)
+        except ObjectMissing:  # ended, released or expired since it was listed
+            continue
+        except RunbookError as error:
+            failures.append(f"{key}: {error}")
+    known = set(keys)
+    for prefix in sorted({match[0] for match in map(re.compile(f"{_POINT}/").match, keys) if match}):
+        failures += [f"{prefix}{failure}" for failure in proof_failures(repository.store, prefix)]
+    for run_id in sorted({match["run_id"] for match in map(re.compile(f"runs/{_RUN}/").match, keys) if match}):
+        failures += _run_failures(repository, run_id, known)
+    return failures
+
+
+def _check(repository: Repository, key: str) -> None:
+    for pattern in _SEALED:
+        match = pattern.fullmatch(key)
+        if match:
+            fields = parse_sealed(repository.store.read(key, DOCUMENT_LIMIT), key)
+            for name, value in match.groupdict().items():
+                said = fields.data.get(name)
+                if said != (int(value) if isinstance(said, int) else value):
+                    raise IntegrityError(
+                        f"{key} is another document", expected=f"{name} {value}", found=str(said)[:200]
+                    )
+            return
+    if not any(pattern.fullmatch(key) for pattern in _OTHERS):
+        raise IntegrityError(f"{key} is nobody's", expected="only what the collection writes", found="another object")
+
+
+def _run_failures(repository: Repository, run_id: str, keys: t.Container[str]) -> list[str]:
+    """A record that is closed holds what it held then; one that is not closed is listed among the open ones."""
+    prefix = f"runs/{run_id}/"
+    if f"{prefix}run.json" not in keys:
+        return [f"{prefix}run.json: missing"]
+    try:
+        closed = parse_sealed(repository.store.read(f"{prefix}closed.json", DOCUMENT_LIMIT), f"{prefix}closed.json")
+        objects, events = closed.mapping("objects"), closed.texts("events")
+    except ObjectMissing:
+        opened = f"control/runs/{run_id}.json"
+        return [] if opened in keys else [f"{prefix}closed.json: missing, and {opened} too"]
+    except RunbookError:  # said when it was looked at on its own
+        return []
+    failures = [f"{prefix}events/{name}: missing" for name in events if f"{prefix}events/{name}" not in keys]
+    for name, sha256 in objects.items():
+        if f"{prefix}{name}" not in keys:
+            failures.append(f"{prefix}{name}: missing")
+        elif hashlib.sha256(repository.store.read(f"{prefix}{name}", MANIFEST_LIMIT)).hexdigest() != sha256:
+            failures.append(f"{prefix}{name}: changed since its run was closed")
+    return failures

@@ -19,13 +19,20 @@ import threading
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import ObjectStat, Store
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import (
+    ObjectStat,
+    ObjectVersion,
+    Store,
+)
 
 #: ``error``: the call fails and did nothing. ``lost_answer``: it did its work, yet fails. ``full``: a write fails as a
 #: full disk does. ``short``: a read ends early, in silence; a write is cut off and fails.
 Fault = t.Literal["error", "lost_answer", "full", "short"]
 FAULTS: tuple[Fault, ...] = t.get_args(Fault)
-COUNTED = ("create", "writer", "write", "commit", "read", "open", "stat", "list", "children", "delete", "now")
+COUNTED = (
+    *("create", "writer", "write", "commit", "read", "open", "stat", "list", "children", "versions", "delete", "purge"),
+    *("locked_until", "extend_lock", "set_hold", "now"),
+)
 
 
 class FaultStore:
@@ -63,8 +70,12 @@ class FaultStore:
             work()
         raise self._error(what)
 
-    def create(self, key: str, data: bytes) -> None:
-        self._call(f"create {key}", lambda: self.store.create(key, data), True)
+    @property
+    def features(self) -> frozenset[str]:
+        return self.store.features
+
+    def create(self, key: str, data: bytes) -> str | None:
+        return t.cast("str | None", self._call(f"create {key}", lambda: self.store.create(key, data), True))
 
     @contextlib.contextmanager
     def writer(self, key: str) -> t.Iterator[_FaultyWriter]:
@@ -72,34 +83,36 @@ class FaultStore:
             raise self._error(f"write {key}")
         with contextlib.ExitStack() as stack:
             target = stack.enter_context(self.store.writer(key))
-            yield _FaultyWriter(self, target, key)
+            faulty = _FaultyWriter(self, target, key)
+            yield faulty
             due = self._due(f"commit {key}")
             if due and self._fault != "lost_answer":
                 raise self._error(f"write {key}")
         if due:
             raise self._error(f"write {key}")
+        faulty.version_id = target.version_id
 
-    def read(self, key: str, limit: int) -> bytes:
+    def read(self, key: str, limit: int, version: str | None = None) -> bytes:
         if self._due(f"read {key}"):
             if self._fault == "short":
-                content = self.store.read(key, limit)
+                content = self.store.read(key, limit, version)
                 return content[: len(content) // 2]
             if self._fault != "full":
                 raise self._error(f"read {key}")
-        return self.store.read(key, limit)
+        return self.store.read(key, limit, version)
 
-    def open(self, key: str, offset: int = 0, length: int | None = None) -> t.BinaryIO:
+    def open(self, key: str, offset: int = 0, length: int | None = None, version: str | None = None) -> t.BinaryIO:
         if self._due(f"open {key}"):
             if self._fault == "short":
-                with self.store.open(key, offset, length) as source:
+                with self.store.open(key, offset, length, version) as source:
                     content = source.read()
                 return io.BytesIO(content[: len(content) // 2])
             if self._fault != "full":
                 raise self._error(f"read {key}")
-        return self.store.open(key, offset, length)
+        return self.store.open(key, offset, length, version)
 
-    def stat(self, key: str) -> ObjectStat:
-        return t.cast(ObjectStat, self._call(f"stat {key}", lambda: self.store.stat(key), False))
+    def stat(self, key: str, version: str | None = None) -> ObjectStat:
+        return t.cast(ObjectStat, self._call(f"stat {key}", lambda: self.store.stat(key, version), False))
 
     def list(self, prefix: str) -> t.Iterator[ObjectStat]:
         return iter(self._call(f"list {prefix}", lambda: list_of(self.store.list(prefix)), False))
@@ -107,8 +120,24 @@ class FaultStore:
     def children(self, prefix: str) -> t.Iterator[str]:
         return iter(self._call(f"children {prefix}", lambda: list_of(self.store.children(prefix)), False))
 
+    def versions(self, prefix: str) -> t.Iterator[ObjectVersion]:
+        return iter(self._call(f"versions {prefix}", lambda: list_of(self.store.versions(prefix)), False))
+
     def delete(self, key: str) -> None:
         self._call(f"delete {key}", lambda: self.store.delete(key), True)
+
+    def purge(self, key: str) -> None:
+        self._call(f"purge {key}", lambda: self.store.purge(key), True)
+
+    def locked_until(self, key: str, version: str | None) -> datetime.datetime | None:
+        until = self._call(f"locked_until {key}", lambda: self.store.locked_until(key, version), False)
+        return t.cast("datetime.datetime | None", until)
+
+    def extend_lock(self, key: str, version: str | None, until: datetime.datetime) -> None:
+        self._call(f"extend_lock {key}", lambda: self.store.extend_lock(key, version, until), True)
+
+    def set_hold(self, key: str, version: str | None, on: bool) -> None:
+        self._call(f"set_hold {key}", lambda: self.store.set_hold(key, version, on), True)
 
     def now(self) -> datetime.datetime:
         return t.cast(datetime.datetime, self._call("now", self.store.now, False))
@@ -121,6 +150,8 @@ class FaultStore:
 
 
 class _FaultyWriter:
+    version_id: str | None = None
+
     def __init__(self, faults: FaultStore, target: t.Any, key: str) -> None:
         self._faults = faults
         self._target = target

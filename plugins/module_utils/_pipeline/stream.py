@@ -41,6 +41,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.compression
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import StoredObject
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import Store
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.stored import open_stored
 
 __all__ = [
     "Decoded",
@@ -135,6 +136,7 @@ def store_stream(
         raw_sha256=raw.sha256,
         encoding=encoding.steps,
         kind=kind,
+        version_id=writer.version_id,
     )
 
 
@@ -219,7 +221,7 @@ def _proven(
             f"{stored_object.key} has an encoding that this version cannot read", found=str(stored_object.encoding)
         )
     stored, raw = _Measure(), _Measure()
-    with contextlib.closing(store.open(stored_object.key)) as source:
+    with contextlib.closing(open_stored(store, stored_object)) as source:
         chunks = _bounded(stored.over(read_chunks(source)), stored_object.length, "stored bytes")
         small = stored_object.length < CHUNK
         for step in reversed(stored_object.encoding):
@@ -301,7 +303,7 @@ def verify_stored(store: Store, stored_object: StoredObject, progress: Progress 
     ``progress`` counts stored bytes. Raises :class:`IntegrityError`, :class:`ObjectMissing`.
     """
     stored = _Measure()
-    with contextlib.closing(store.open(stored_object.key)) as source:
+    with contextlib.closing(open_stored(store, stored_object)) as source:
         for _chunk in stored.over(read_chunks(source), progress):
             if stored.length > stored_object.length:
                 break

@@ -31,6 +31,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import (
     ObjectStat,
+    ObjectVersion,
     check_key,
     check_prefix,
 )
@@ -40,7 +41,12 @@ INCOMING = ".incoming"
 
 
 class FileStore:
-    """The store below ``path``, an absolute directory. See :class:`store.Store` for what the methods promise."""
+    """The store below ``path``, an absolute directory. See :class:`store.Store` for what the methods promise.
+
+    It has neither versions nor locks: ``version`` is taken no notice of, so that a bucket copied into a directory opens.
+    """
+
+    features: frozenset[str] = frozenset()
 
     def __init__(self, path: str) -> None:
         if not os.path.isabs(path):
@@ -51,14 +57,14 @@ class FileStore:
 
     # Reading
 
-    def read(self, key: str, limit: int) -> bytes:
+    def read(self, key: str, limit: int, version: str | None = None) -> bytes:
         with self.open(key) as source:
             content = source.read(limit + 1)
         if len(content) > limit:
             raise IntegrityError(f"{key} is damaged", expected=f"at most {limit} bytes", found="more")
         return content
 
-    def open(self, key: str, offset: int = 0, length: int | None = None) -> t.BinaryIO:
+    def open(self, key: str, offset: int = 0, length: int | None = None, version: str | None = None) -> t.BinaryIO:
         path = self._path(key)
         with self._explained("read", key):
             # Neither a link out of the repository nor a pipe that blocks for ever is an object.
@@ -70,7 +76,7 @@ class FileStore:
             source.seek(offset)
         return source if length is None else t.cast(t.BinaryIO, _Slice(source, length))
 
-    def stat(self, key: str) -> ObjectStat:
+    def stat(self, key: str, version: str | None = None) -> ObjectStat:
         with self._explained("read", key):
             found = os.stat(self._path(key), follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
@@ -128,11 +134,16 @@ class FileStore:
                     directories.append(entry.path)
         return any(self._holds_file(below) for below in directories)
 
+    def versions(self, prefix: str) -> t.Iterator[ObjectVersion]:
+        for found in self.list(prefix):
+            yield ObjectVersion(found.key, None, found.length, found.modified)
+
     # Writing
 
-    def create(self, key: str, data: bytes) -> None:
+    def create(self, key: str, data: bytes) -> str | None:
         with self.writer(key) as target:
             target.write(data)
+        return None
 
     @contextlib.contextmanager
     def writer(self, key: str) -> t.Iterator[_Writer]:
@@ -246,6 +257,27 @@ class FileStore:
             with contextlib.suppress(FileNotFoundError):
                 _sync_directory(directory)
 
+    def purge(self, key: str) -> None:
+        self.delete(key)
+
+    def locked_until(self, key: str, version: str | None) -> datetime.datetime | None:
+        self.stat(key)
+        return None
+
+    def extend_lock(self, key: str, version: str | None, until: datetime.datetime) -> None:
+        raise self._without_locks(key)
+
+    def set_hold(self, key: str, version: str | None, on: bool) -> None:
+        raise self._without_locks(key)
+
+    def _without_locks(self, key: str) -> RepositoryError:
+        return RepositoryError(
+            f"{key} cannot be locked",
+            expected="a repository whose store has object locks, such as s3:// with object lock",
+            found=f"{self.url}, a directory",
+            next_command="keep the repository in a bucket with object lock, or do without locks and holds",
+        )
+
     def make_root(self) -> bool:
         """Create the repository's own directory, closed to others; returns whether it was missing."""
         with self._explained("create", self.path):
@@ -339,6 +371,8 @@ class FileStore:
 
 class _Writer:
     """The object that is being written: every byte or an error."""
+
+    version_id: str | None = None
 
     def __init__(self, target: t.BinaryIO, explained: t.Callable[[], t.ContextManager[None]]) -> None:
         self._target = target

@@ -27,19 +27,45 @@ class ObjectStat:
     modified: datetime.datetime
 
 
+@dataclass(frozen=True)
+class ObjectVersion:
+    """One version of an object, or a delete marker (``deleted``), which hides the versions below it and has no length."""
+
+    key: str
+    version_id: str | None
+    length: int
+    modified: datetime.datetime
+    latest: bool = True
+    deleted: bool = False
+
+
 class ObjectWriter(t.Protocol):
     """Takes an object's bytes; the object becomes visible, whole, when the context that gave it ends cleanly."""
+
+    #: The version that was made, after the context was left, on a store that has versions.
+    version_id: str | None
 
     def write(self, data: bytes) -> int: ...
 
 
 class Store(t.Protocol):
-    """Write-once objects under validated keys. Errors are :class:`RepositoryError` and its kinds."""
+    """Write-once objects under validated keys. Errors are :class:`RepositoryError` and its kinds.
+
+    ``version`` reads that version of an object, even one that a delete marker or a later version hides. A store without
+    versions has no such thing to hide it and reads the object.
+    """
 
     url: str
 
-    def create(self, key: str, data: bytes) -> None:
-        """Store a small object durably. Raises :class:`ObjectExists` when the key is taken, with nothing changed."""
+    @property
+    def features(self) -> frozenset[str]:
+        """What the store was found to have: ``versions`` (nothing is overwritten), ``locks`` (nor deleted early)."""
+
+    def create(self, key: str, data: bytes) -> str | None:
+        """Store a small object durably; returns its version, where there are versions.
+
+        Raises :class:`ObjectExists` when the key is taken, with nothing changed.
+        """
 
     def writer(self, key: str) -> AbstractContextManager[ObjectWriter]:
         """Stream an object: durable and visible on a clean exit, nothing left after an exception.
@@ -47,13 +73,13 @@ class Store(t.Protocol):
         Raises :class:`ObjectExists` on leaving (or entering) when the key is taken.
         """
 
-    def read(self, key: str, limit: int) -> bytes:
+    def read(self, key: str, limit: int, version: str | None = None) -> bytes:
         """The whole object; more than ``limit`` bytes raise :class:`IntegrityError` before they are read."""
 
-    def open(self, key: str, offset: int = 0, length: int | None = None) -> t.BinaryIO:
+    def open(self, key: str, offset: int = 0, length: int | None = None, version: str | None = None) -> t.BinaryIO:
         """Read from ``offset``, at most ``length`` bytes. Raises :class:`ObjectMissing`."""
 
-    def stat(self, key: str) -> ObjectStat:
+    def stat(self, key: str, version: str | None = None) -> ObjectStat:
         """Raises :class:`ObjectMissing`."""
 
     def list(self, prefix: str) -> t.Iterator[ObjectStat]:
@@ -65,8 +91,29 @@ class Store(t.Protocol):
         It costs as much as there are names, however many objects lie below them.
         """
 
+    def versions(self, prefix: str) -> t.Iterator[ObjectVersion]:
+        """Every version and delete marker whose key starts with ``prefix``: by key, then the newest first."""
+
     def delete(self, key: str) -> None:
-        """Remove an object; a missing one is fine."""
+        """Remove an object; a missing one is fine. Where there are versions, a delete marker hides it."""
+
+    def purge(self, key: str) -> None:
+        """Remove every version of an object and its delete markers, for ever; a missing one is fine.
+
+        Raises :class:`RepositoryError` for what a lock or a hold keeps.
+        """
+
+    def locked_until(self, key: str, version: str | None) -> datetime.datetime | None:
+        """Until when nobody can delete that version; None without a lock. Raises :class:`ObjectMissing`."""
+
+    def extend_lock(self, key: str, version: str | None, until: datetime.datetime) -> None:
+        """Keep that version until then at least; a lock is never shortened.
+
+        Raises :class:`RepositoryError`, also on a store without locks.
+        """
+
+    def set_hold(self, key: str, version: str | None, on: bool) -> None:
+        """Keep that version until the hold is taken off again, whatever its lock says. Errors as :meth:`extend_lock`."""
 
     def now(self) -> datetime.datetime:
         """The store's own clock, the one that stamps ``ObjectStat.modified``. May write a temporary file.

@@ -15,6 +15,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
     open_decoded,
     verify_stored,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.stored import stat_stored
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
@@ -78,7 +79,7 @@ def _verify_object(
     progress: Progress | None,
     result: VerifyResult,
 ) -> None:
-    length = repository.store.stat(stored.key).length
+    length = stat_stored(repository.store, stored).length
     if length != stored.length:  # said before reading what may be a very long wrong object
         raise IntegrityError("its length is another", expected=f"{stored.length} bytes", found=f"{length} bytes")
     if "age" in stored.encoding and not identities:

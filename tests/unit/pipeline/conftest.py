@@ -17,6 +17,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline import age,
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
 
 
+class _Buffer(io.BytesIO):
+    version_id = None
+
+
 class MemoryStore:
     """As much of a store as the pipeline uses."""
 
@@ -29,11 +33,11 @@ class MemoryStore:
     def writer(self, key):
         if key in self.objects:
             raise ObjectExists(key)
-        buffer = io.BytesIO()
+        buffer = _Buffer()
         yield buffer
         self.objects[key] = buffer.getvalue()
 
-    def open(self, key, offset=0, length=None):
+    def open(self, key, offset=0, length=None, version=None):
         if key not in self.objects:
             raise ObjectMissing(key)
         return io.BytesIO(self.objects[key][offset : None if length is None else offset + length])

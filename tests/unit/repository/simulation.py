@@ -137,7 +137,7 @@ class MemoryStore:
 
         self._slowly(work)
 
-    def read(self, key: str, limit: int) -> bytes:
+    def read(self, key: str, limit: int, version: str | None = None) -> bytes:
         def work() -> bytes:
             if key not in self.objects:
                 raise ObjectMissing(key)

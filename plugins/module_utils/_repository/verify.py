@@ -15,6 +15,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
     open_decoded,
     verify_stored,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.pins import PINS
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.stored import stat_stored
 
 if t.TYPE_CHECKING:
@@ -97,5 +98,5 @@ def _unknown_objects(repository: Repository, point: RecoveryPoint) -> list[str]:
     return [
         f"{found.key[len(point.prefix) :]}: not in the manifest"
         for found in repository.store.list(point.prefix)
-        if found.key not in known and not found.key.startswith(f"{point.prefix}proofs/")
+        if found.key not in known and not found.key.startswith((f"{point.prefix}proofs/", point.prefix + PINS))
     ]

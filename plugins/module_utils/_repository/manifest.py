@@ -99,6 +99,11 @@ class _Totals:
         )
 
 
+def _needs(content: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+    needs = content.get("needs")
+    return tuple(need for need in needs if isinstance(need, str)) if isinstance(needs, list) else ()
+
+
 #: The attributes of a point that grow with its component.
 _DETAILS = ("objects", "content", "encryption", "tool_versions")
 
@@ -156,9 +161,16 @@ class RecoveryPoint:
         totals = self.__dict__.get("_kept_totals")
         return totals if totals is not None else _Totals.of(self.objects)
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Ids of the points without which this one cannot be restored, as its engine noted them in ``content``."""
+        kept = self.__dict__.get("_kept_needs")
+        return kept if kept is not None else _needs(self.content)
+
     def forget_details(self, reload: t.Callable[[], RecoveryPoint]) -> None:
         """Let go of what makes a listing of ten thousand points large; ``reload`` brings it back on first use."""
         self.__dict__["_kept_totals"] = _Totals.of(self.objects)
+        self.__dict__["_kept_needs"] = self.needs
         self.__dict__["_reload"] = reload
         for name in _DETAILS:
             del self.__dict__[name]

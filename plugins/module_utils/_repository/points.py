@@ -37,6 +37,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs im
     write_proof,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.restore_guide import restore_guide_document
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import create_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import check_key
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.tombstones import (
     is_expired,
@@ -118,7 +119,7 @@ class PointWriter:
         manifest = point.to_manifest()
         # What could not be read back must not become a recovery point.
         point.manifest_sha256 = RecoveryPoint.from_manifest(manifest).manifest_sha256
-        self.repository.store.create(point.manifest_key, manifest)
+        create_signed(self.repository, point.manifest_key, manifest)
         write_proof(self.repository, point, "taken", self.run_id, point.duration_s, _taken(point))
         return point
 
@@ -211,14 +212,18 @@ def _reloader(repository: Repository, component: str, point_id: str) -> t.Callab
 def _load(repository: Repository, component: str, point_id: str) -> RecoveryPoint:
     prefix = point_prefix(component, point_id)
     key = prefix + "manifest.json"
-    point = RecoveryPoint.from_manifest(repository.store.read(key, MANIFEST_LIMIT), key)
+    content = repository.store.read(key, MANIFEST_LIMIT)
+    point = RecoveryPoint.from_manifest(content, key)
     expected = (repository.id, repository.environment, component, point_id)
     found = (point.repository_id, point.environment, point.component, point.point_id)
     if found != expected:
         raise IntegrityError(
             f"{key} is of another recovery point", component, expected=" ".join(expected), found=" ".join(found)
         )
-    point.proofs = list_proofs(repository.store, prefix)
+    if repository.trust is not None:
+        repository.trust.check(repository.store, key, content)
+    required = repository.trust is not None and repository.trust.required
+    point.proofs = list_proofs(repository.store, prefix, signed_only=required)
     return point
 
 

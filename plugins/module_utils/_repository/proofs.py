@@ -22,6 +22,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents
     parse_sealed,
     sealed_json,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import SUFFIX, create_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import Store
 
 if t.TYPE_CHECKING:
@@ -150,18 +151,22 @@ def write_proof(
         "duration_s": round(duration_s, 6),
         "details": details,
     }
-    repository.store.create(f"{point.prefix}proofs/{name}", sealed_json(document))
+    create_signed(repository, f"{point.prefix}proofs/{name}", sealed_json(document))
     proof = Proof(level, at, run_id, outcome, round(duration_s, 6), details, name=name)
     point.proofs.append(proof)
     return proof
 
 
-def list_proofs(store: Store, prefix: str) -> list[Proof]:
-    """The proofs of the point at ``prefix``, oldest first, from their names alone. Other names are no proofs."""
+def list_proofs(store: Store, prefix: str, signed_only: bool = False) -> list[Proof]:
+    """The proofs of the point at ``prefix``, oldest first, from their names alone. Other names are no proofs.
+
+    :arg signed_only: leave those out beside which there is no signature; whether it fits is for a verification to say.
+    """
     proofs = []
-    for name in store.children(f"{prefix}proofs/"):
+    names = set(store.children(f"{prefix}proofs/"))
+    for name in names:
         parts = _NAME.fullmatch(name)
-        if parts:
+        if parts and (not signed_only or name + SUFFIX in names):
             try:
                 at = datetime.datetime.strptime(parts[3], _TIME).replace(tzinfo=datetime.timezone.utc)
             except ValueError:  # such as the 45th of a month: nobody but us may name a proof
@@ -181,7 +186,8 @@ def proof_failures(store: Store, prefix: str) -> list[str]:
     """
     failures: list[str] = []
     names = set(store.children(f"{prefix}proofs/"))
-    for name in sorted(names):
+    signatures = {name for name in names if name.endswith(SUFFIX)}
+    for name in sorted(names - signatures):
         key = f"{prefix}proofs/{name}"
         try:
             previous = _read_proof(store, key)["previous"]

@@ -29,6 +29,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.file_store import FileStore
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import Store
 
+if t.TYPE_CHECKING:
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import Signer, Trust
+
 _IDENTITY = "repository.json"
 
 
@@ -39,6 +42,9 @@ class Repository:
     store: Store
     id: str
     environment: str
+    #: Signs what is written through this handle, and says whose signatures are believed; see ``signatures.py``.
+    signer: Signer | None = None
+    trust: Trust | None = None
 
     @property
     def url(self) -> str:

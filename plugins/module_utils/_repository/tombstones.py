@@ -26,6 +26,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents
     sealed_json,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import POINT_ID, point_prefix
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import create_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import Store
 
 if t.TYPE_CHECKING:
@@ -100,7 +101,7 @@ def tombstone_key(component: str, point_id: str) -> str:
 
 def write_tombstone(repository: Repository, tombstone: Tombstone) -> None:
     """Say for good that the point goes. Raises :class:`ObjectExists` when that has been said before."""
-    repository.store.create(tombstone_key(tombstone.component, tombstone.point_id), tombstone.to_document())
+    create_signed(repository, tombstone_key(tombstone.component, tombstone.point_id), tombstone.to_document())
 
 
 def read_tombstone(repository: Repository, component: str, point_id: str) -> Tombstone:

@@ -16,6 +16,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
     verify_stored,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.pins import PINS
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import SUFFIX
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.stored import stat_stored
 
 if t.TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _verify_object(
 
 
 def _unknown_objects(repository: Repository, point: RecoveryPoint) -> list[str]:
-    known = {stored.key for stored in point.objects} | {point.manifest_key}
+    known = {stored.key for stored in point.objects} | {point.manifest_key, point.manifest_key + SUFFIX}
     return [
         f"{found.key[len(point.prefix) :]}: not in the manifest"
         for found in repository.store.list(point.prefix)

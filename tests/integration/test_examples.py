@@ -169,6 +169,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, service: str) -> collections
                 "kit_dir": str(root / "kit"),
                 "age_identity_file": str(root / "kit" / "age-identity.txt"),
                 "directory": str(root / "directory"),
+                "copy_dir": str(root / "directory" / "copy"),
                 "data_directory": server.instance.data_dir,
                 "report_dir": str(root / "reports"),
                 "witness_file": str(root / "witness.jsonl"),

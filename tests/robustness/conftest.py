@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import time
 import typing as t
 
 import pytest
@@ -14,16 +15,29 @@ import pytest
 from tests.robustness.scale import SEED, SOAK
 from tools.local_environment import ROOT
 
+_TARGET = ROOT / "build" / ("soak.json" if SOAK else "robustness.json")
 
-@pytest.fixture(scope="session")
-def results() -> t.Iterator[t.Callable[[str, int, int], None]]:
-    """Call it with suite, cases and failed; everything lands in build/soak.json or build/robustness.json."""
-    rows: list[dict[str, t.Any]] = []
 
-    def record(suite: str, cases: int, failed: int) -> None:
-        rows.append({"suite": suite, "seed": SEED, "cases": cases, "failed": failed})
+@pytest.fixture
+def results() -> t.Callable[..., None]:
+    """Call it with suite, cases and failed, and more by name; everything lands in build/soak.json or build/robustness.json.
 
-    yield record
-    target = ROOT / "build" / ("soak.json" if SOAK else "robustness.json")
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    Written at once, so that a soak that is cut off leaves what it had; a suite's earlier row is replaced.
+    """
+    began = time.monotonic()
+
+    def record(suite: str, cases: int, failed: int, **more: t.Any) -> None:
+        row = {
+            "suite": suite,
+            "seed": SEED,
+            "cases": cases,
+            "failed": failed,
+            "duration_s": round(time.monotonic() - began, 1),
+            **more,
+        }
+        rows = json.loads(_TARGET.read_text(encoding="utf-8")) if _TARGET.exists() else []
+        rows = [*(other for other in rows if other["suite"] != suite), row]
+        _TARGET.parent.mkdir(exist_ok=True)
+        _TARGET.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+
+    return record

@@ -40,6 +40,13 @@ _SEALED = [
         rf"(?P<key>runs/{_RUN[len('(?P<run_id>') : -1]}/events/[^/]+\.json)",
     )
 ]
+#: Documents that lie side by side and could be taken for one another: their key, and what one of their fields says.
+_OWN = (
+    (r"^runs/[^/]+/closed\.json$", "verdict", None),
+    (r"^runs/[^/]+/run\.json$", "runbook", None),
+    (r"-released\.json$", "kind", "release"),
+    (r"/pins/[^/]+(?<!-released)\.json$", "kind", "pin|hold"),
+)
 #: What others read, what says something by only being there, and what is named with its hash when its run is closed.
 _OTHERS = [
     re.compile(pattern)
@@ -65,11 +72,22 @@ def layout_failures(repository: Repository) -> list[str]:
         except RunbookError as error:
             failures.append(f"{key}: {error}")
     known = set(keys)
-    for prefix in sorted({match[0] for match in map(re.compile(f"{_POINT}/").match, keys) if match}):
-        failures += [f"{prefix}{failure}" for failure in proof_failures(repository.store, prefix)]
-    for run_id in sorted({match["run_id"] for match in map(re.compile(f"runs/{_RUN}/").match, keys) if match}):
-        failures += _run_failures(repository, run_id, known)
+    for match in _places(f"{_POINT}/", keys):
+        failures += [f"{match[0]}{failure}" for failure in proof_failures(repository.store, match[0])]
+        failures += _manifest_failures(match, known)
+    for match in _places(f"{_LEASE}/", keys):
+        # One that is over is removed as a whole; its holder's document goes first.
+        if f"{match[0]}held.json" not in known and list(repository.store.children(match[0])):
+            failures.append(f"{match[0]}held.json: missing")
+    for match in _places(f"runs/{_RUN}/", keys):
+        failures += _run_failures(repository, match["run_id"], known)
     return failures
+
+
+def _places(pattern: str, keys: t.Sequence[str]) -> list[re.Match[str]]:
+    """A match for each prefix of that form that holds anything, sorted."""
+    found = {match[0]: match for match in map(re.compile(pattern).match, keys) if match}
+    return [found[prefix] for prefix in sorted(found)]
 
 
 def _check(repository: Repository, key: str) -> None:
@@ -83,9 +101,21 @@ def _check(repository: Repository, key: str) -> None:
                     raise IntegrityError(
                         f"{key} is another document", expected=f"{name} {value}", found=str(said)[:200]
                     )
+            for ending, own, value in _OWN:
+                if re.search(ending, key):
+                    fields.text(own, value)
             return
     if not any(pattern.fullmatch(key) for pattern in _OTHERS):
         raise IntegrityError(f"{key} is nobody's", expected="only what the collection writes", found="another object")
+
+
+def _manifest_failures(point: re.Match[str], keys: t.AbstractSet[str]) -> list[str]:
+    """A point that was proven, and whose manifest is gone, without a tombstone that says why."""
+    tombstone = f"components/{point['component']}/tombstones/{point['point_id']}.json"
+    if f"{point[0]}manifest.json" in keys or tombstone in keys:
+        return []
+    proven = any(key.startswith(f"{point[0]}proofs/") for key in keys)
+    return [f"{point[0]}manifest.json: missing, although there are proofs of the point"] if proven else []
 
 
 def _run_failures(repository: Repository, run_id: str, keys: t.Container[str]) -> list[str]:
@@ -99,8 +129,8 @@ def _run_failures(repository: Repository, run_id: str, keys: t.Container[str]) -
     except ObjectMissing:
         opened = f"control/runs/{run_id}.json"
         return [] if opened in keys else [f"{prefix}closed.json: missing, and {opened} too"]
-    except RunbookError:  # said when it was looked at on its own
-        return []
+    except RunbookError as error:
+        return [f"{prefix}closed.json: {error}"]
     failures = [f"{prefix}events/{name}: missing" for name in events if f"{prefix}events/{name}" not in keys]
     for name, sha256 in objects.items():
         if f"{prefix}{name}" not in keys:

@@ -111,6 +111,8 @@ def release_pin(
 ) -> None:
     """Take a pin or hold back. Raises :class:`ObjectExists` when somebody just did."""
     document = {
+        # No copy of the pin itself passes for its release.
+        "kind": "release",
         "name": pin.name,
         "component": component,
         "point_id": point_id,
@@ -159,6 +161,7 @@ def _is_released(store: Store, prefix: str, name: str) -> bool:
     key = f"{prefix}{name}-released.json"
     try:
         fields = parse_sealed(store.read(key, DOCUMENT_LIMIT), key)
+        fields.text("kind", "release")
         _check_place(fields, prefix, name)
     except RunbookError:
         return False

@@ -47,13 +47,19 @@ class WrongIdentity(InvalidInput):
 
 @dataclass(frozen=True)
 class Identities:
-    """Where the secret keys are: as text (one or more ``AGE-SECRET-KEY-…`` lines or an SSH key), in a file, or both."""
+    """Where the secret keys are: as text (one or more ``AGE-SECRET-KEY-…`` lines or an SSH key), in files, or both."""
 
     identity: str | None = field(default=None, repr=False)
     file: str | None = None
+    #: Further files, such as that of the old key while keys are rotated.
+    more_files: t.Sequence[str] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.identity or self.file)
+        return bool(self.identity or self.files)
+
+    @property
+    def files(self) -> list[str]:
+        return [path for path in (self.file, *self.more_files) if path]
 
 
 def check_recipients(recipients: t.Sequence[str]) -> list[str]:
@@ -96,7 +102,7 @@ def decrypt(chunks: t.Iterator[bytes], identities: Identities) -> t.Iterator[byt
     program = age_program()
     if program is not None:
         return _decrypt_by_program(program, chunks, identities)
-    return _decrypt_here(age_library(), chunks, _identity_text(identities))
+    return _decrypt_here(age_library(), chunks, identity_text(identities))
 
 
 def age_program() -> str | None:
@@ -120,9 +126,9 @@ def age_library() -> t.Any:
 
 def _decrypt_by_program(program: str, chunks: t.Iterator[bytes], identities: Identities) -> t.Iterator[bytes]:
     argv = [program, "--decrypt"]
-    if identities.file:
-        _check_readable(identities.file)
-        argv += ["--identity", identities.file]
+    for path in identities.files:
+        _check_readable(path)
+        argv += ["--identity", path]
     if not identities.identity:
         yield from through(argv, chunks, _decryption_failed)
         return
@@ -160,11 +166,12 @@ def _check_readable(path: str) -> None:
         ) from None
 
 
-def _identity_text(identities: Identities) -> str:
+def identity_text(identities: Identities) -> str:
+    """All that the identities' text and files say. Secret. Raises :class:`WrongIdentity` for an unreadable file."""
     text = identities.identity or ""
-    if identities.file:
-        _check_readable(identities.file)
-        with open(identities.file, encoding="utf-8", errors="replace") as file:
+    for path in identities.files:
+        _check_readable(path)
+        with open(path, encoding="utf-8", errors="replace") as file:
             text += "\n" + file.read(_LONGEST_IDENTITY)
     return text
 

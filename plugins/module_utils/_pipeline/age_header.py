@@ -18,6 +18,7 @@ import binascii
 import hashlib
 import hmac
 import re
+import secrets
 import typing as t
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import Integr
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age_keys import (
     KEY_LENGTH,
     X25519Identity,
+    public_key,
     recipient_key,
     x25519,
 )
@@ -199,9 +201,9 @@ def _wrap(file_key: bytes, public: bytes) -> tuple[bytes, bytes]:
     """An ephemeral share, and the file key wrapped with what only it and the recipient's secret key lead to."""
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-    ephemeral = x25519().X25519PrivateKey.generate()
-    share: bytes = ephemeral.public_key().public_bytes_raw()
-    key = _wrap_key(ephemeral.private_bytes_raw(), public, share + public)
+    ephemeral = secrets.token_bytes(KEY_LENGTH)
+    share = public_key(ephemeral)
+    key = _wrap_key(ephemeral, public, share + public)
     return share, ChaCha20Poly1305(key).encrypt(bytes(12), file_key, None)
 
 

@@ -64,9 +64,16 @@ def identities_in(text: str) -> tuple[list[X25519Identity], bool]:
 
 
 def _identity(secret: bytes) -> X25519Identity:
-    keys = x25519()
-    public = keys.X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+    public = public_key(secret)
     return X25519Identity(secret, public, _bech32(_RECIPIENT, public))
+
+
+def public_key(secret: bytes) -> bytes:
+    """The public key that belongs to a secret one. Raises :class:`MissingRequirement`."""
+    key = x25519().X25519PrivateKey.from_private_bytes(secret).public_key()
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return t.cast(bytes, key.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
 def x25519() -> t.Any:
@@ -76,7 +83,7 @@ def x25519() -> t.Any:
     except ImportError:
         raise MissingRequirement(
             "looking into age headers needs the Python library cryptography",
-            expected="cryptography 40 or newer",
+            expected="cryptography 38 or newer",
             found="none",
             next_command="ansible-playbook sre.runbooks.prepare_hosts",
         ) from None

@@ -40,6 +40,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.compression
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import StoredObject
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewraps import NewHeader, header_choices
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import Store
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.stored import open_stored
 
@@ -193,26 +194,69 @@ class Decoded:
 
 @contextlib.contextmanager
 def open_decoded(
-    store: Store, stored_object: StoredObject, identities: Identities, progress: Progress | None = None
+    store: Store,
+    stored_object: StoredObject,
+    identities: Identities,
+    progress: Progress | None = None,
+    header: NewHeader | None = None,
 ) -> t.Iterator[Decoded]:
     """Read an object's raw content.
 
     Leaving the context without an exception means that every byte, stored and raw, was what the manifest says (unless
     the reader was abandoned on purpose). Never more than ``raw_length`` bytes come out, whatever was stored.
 
+    What its own age header does not open for is opened with the headers of the point's rewraps, the newest first.
+
+    :arg header: try this age header only.
     :raises IntegrityError: from reading or from leaving: damaged, cut off, longer, or another object.
     :raises WrongIdentity: no identity, or none that fits.
     :raises ObjectMissing: there is no such object.
     """
-    chunks = _proven(store, stored_object, identities, progress)
+    if header is None and "age" in stored_object.encoding and identities:
+        chunks = _proven_somehow(store, stored_object, identities, progress)
+    else:
+        chunks = _proven(store, stored_object, identities, progress, header)
     with closing(chunks):
         decoded = Decoded(chunks)
         yield decoded
         decoded.finish()
 
 
-def _proven(
+def _proven_somehow(
     store: Store, stored_object: StoredObject, identities: Identities, progress: Progress | None
+) -> t.Iterator[bytes]:
+    """The raw chunks, decrypted with the first header that the identities open."""
+    mismatch: WrongIdentity | None = None
+    damage: IntegrityError | None = None
+    for header, opened in header_choices(store, stored_object.key):
+        chunks = _proven(store, stored_object, identities, progress, header)
+        try:
+            first = next(chunks, None)
+        except WrongIdentity as error:
+            mismatch = mismatch or error
+        except IntegrityError as error:
+            if header is None:
+                raise
+            damage = damage or error  # a forged or damaged rewrap must not stand in the way of a good one
+        else:
+            opened()
+            with closing(chunks):
+                if first is not None:
+                    yield first
+                    yield from chunks
+            return
+    if damage is not None:
+        raise damage
+    if mismatch is not None:
+        raise mismatch
+
+
+def _proven(
+    store: Store,
+    stored_object: StoredObject,
+    identities: Identities,
+    progress: Progress | None,
+    header: NewHeader | None,
 ) -> t.Iterator[bytes]:
     """The raw chunks; the last one is held back until everything matches."""
     unknown = set(stored_object.encoding) - {"zstd", "age"}
@@ -224,6 +268,8 @@ def _proven(
     with contextlib.closing(open_stored(store, stored_object)) as source:
         chunks = _bounded(stored.over(read_chunks(source)), stored_object.length, "stored bytes")
         small = stored_object.length < CHUNK
+        if header is not None:
+            chunks = _with_header(chunks, header)
         for step in reversed(stored_object.encoding):
             chunks = chunks if small else ahead(chunks)
             chunks = decrypt(chunks, identities) if step == "age" else decompress(chunks)
@@ -248,6 +294,17 @@ def _proven(
     _compare(stored_object, raw, "raw", stored_object.raw_length, stored_object.raw_sha256)
     if held is not None:
         yield held
+
+
+def _with_header(chunks: t.Iterator[bytes], header: NewHeader) -> t.Iterator[bytes]:
+    """The chunks with another age header in place of their own."""
+    skip = header.replaces
+    with closing(chunks):
+        yield header.header
+        for chunk in chunks:
+            if skip < len(chunk):
+                yield chunk[skip:]
+            skip = max(0, skip - len(chunk))
 
 
 def _bounded(chunks: t.Iterator[bytes], length: int, what: str) -> t.Iterator[bytes]:

@@ -19,14 +19,14 @@ if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import ObjectStat, Store
 
 
-def open_stored(store: Store, stored: StoredObject) -> t.BinaryIO:
-    """Read a manifest's object from its beginning. Raises :class:`ObjectMissing`."""
+def open_stored(store: Store, stored: StoredObject, length: int | None = None) -> t.BinaryIO:
+    """Read a manifest's object from its beginning, at most ``length`` bytes. Raises :class:`ObjectMissing`."""
     if stored.version_id is not None:
         try:
-            return store.open(stored.key, version=stored.version_id)
+            return store.open(stored.key, length=length, version=stored.version_id)
         except ObjectMissing:
             pass
-    return store.open(stored.key)
+    return store.open(stored.key, length=length)
 
 
 def stat_stored(store: Store, stored: StoredObject) -> ObjectStat:

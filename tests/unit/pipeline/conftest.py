@@ -37,6 +37,10 @@ class MemoryStore:
         yield buffer
         self.objects[key] = buffer.getvalue()
 
+    def children(self, prefix):
+        below = (key[len(prefix) :] for key in self.objects if key.startswith(prefix))
+        return iter(sorted({name.partition("/")[0] + "/" * ("/" in name) for name in below}))
+
     def open(self, key, offset=0, length=None, version=None):
         if key not in self.objects:
             raise ObjectMissing(key)

@@ -36,6 +36,7 @@ _LIMIT = 64 * 1024 * 1024
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _REWRAP_ID = r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{4}"
 _POINT_OF_KEY = re.compile(r"components/[^/]+/points/[^/]+/")
+_FILES = ("headers.txt", "REWRAP.md", "rewrap.json")
 #: How much of a point was decrypted through the new headers before they became a rewrap.
 DEPTHS = ("headers", "sample", "full")
 
@@ -65,6 +66,8 @@ class Rewrap:
     proven: list[str]
     depth: str
     headers: dict[str, NewHeader] = field(repr=False)
+    #: Of ``REWRAP.md``, once it is stored.
+    guide_sha256: str = ""
 
     def facts(self) -> dict[str, t.Any]:
         return {
@@ -132,6 +135,7 @@ def _load(store: Store, prefix: str, rewrap_id: str) -> Rewrap:
         proven=fields.texts("proven"),
         depth=fields.text("depth", "|".join(DEPTHS)),
         headers={found.key: found for found in _cut(fields.items("objects"), headers, prefix)},
+        guide_sha256=fields.text("guide_sha256", SHA256),
     )
 
 
@@ -173,6 +177,7 @@ def store_rewrap(store: Store, rewrap: Rewrap, guide: str) -> None:
         "proven": rewrap.proven,
         "depth": rewrap.depth,
         "headers_sha256": hashlib.sha256(headers).hexdigest(),
+        "guide_sha256": hashlib.sha256(guide.encode()).hexdigest(),
         "objects": [
             {"key": new.key, "length": len(new.header), "replaces": new.replaces} for new in rewrap.headers.values()
         ],
@@ -239,8 +244,24 @@ def _noting(url: str, prefix: str, rewraps: Rewraps, rewrap_id: str) -> t.Callab
     return lambda: _CHOICES.put(url, prefix, rewraps, rewrap_id)
 
 
-def damaged_rewrap(store: Store, prefix: str) -> list[str]:
-    """What is wrong with the newest finished rewrap of a point, in words; the ones that it superseded count no more."""
+def rewrap_failures(store: Store, prefix: str) -> list[str]:
+    """What is wrong below ``rewraps/`` of a point, in words: nothing that a whole newer rewrap has superseded counts."""
     found = list_rewraps(store, prefix)
-    newest = found.whole[0].rewrap_id if found.whole else ""
-    return [f"rewraps/{rewrap_id}: {reason}" for rewrap_id, reason in found.damaged if rewrap_id > newest]
+    newest = found.whole[0] if found.whole else None
+    failures = [
+        f"rewraps/{rewrap_id}: {reason}"
+        for rewrap_id, reason in found.damaged
+        if newest is None or rewrap_id > newest.rewrap_id
+    ]
+    if newest is not None:
+        try:
+            guide = store.read(f"{prefix}rewraps/{newest.rewrap_id}/REWRAP.md", _LIMIT)
+        except ObjectMissing:
+            guide = b""
+        if hashlib.sha256(guide).hexdigest() != newest.guide_sha256:
+            failures.append(f"rewraps/{newest.rewrap_id}/REWRAP.md: missing, or not as it was written")
+    ours = re.compile(rf"{re.escape(prefix)}rewraps/{_REWRAP_ID}/({'|'.join(map(re.escape, _FILES))})")
+    for listed in store.list(f"{prefix}rewraps/"):
+        if not ours.fullmatch(listed.key):
+            failures.append(f"{listed.key[len(prefix) :]}: not of a rewrap")
+    return failures

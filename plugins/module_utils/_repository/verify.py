@@ -16,6 +16,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
     verify_stored,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.pins import PINS
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewraps import rewrap_failures
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import SUFFIX
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.stored import stat_stored
 
@@ -70,6 +71,7 @@ def verify_point(
             result.failures.append(f"{stored.name}: missing")
         except (IntegrityError, RepositoryError) as error:
             result.failures.append(f"{stored.name}: {error}")
+    result.failures += rewrap_failures(repository.store, point.prefix)
     result.failures += _unknown_objects(repository, point)
     return result
 
@@ -96,8 +98,9 @@ def _verify_object(
 
 def _unknown_objects(repository: Repository, point: RecoveryPoint) -> list[str]:
     known = {stored.key for stored in point.objects} | {point.manifest_key, point.manifest_key + SUFFIX}
+    apart = tuple(point.prefix + name for name in ("proofs/", "rewraps/", PINS))
     return [
         f"{found.key[len(point.prefix) :]}: not in the manifest"
         for found in repository.store.list(point.prefix)
-        if found.key not in known and not found.key.startswith((f"{point.prefix}proofs/", point.prefix + PINS))
+        if found.key not in known and not found.key.startswith(apart)
     ]

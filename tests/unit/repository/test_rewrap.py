@@ -40,10 +40,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewrap im
     rewrap_point,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewraps import (
-    damaged_rewrap,
     list_rewraps,
+    rewrap_failures,
     sealed_json,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
 
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.timezone.utc)
 KEYS = [pyrage.x25519.Identity.generate() for _ in range(4)]
@@ -276,14 +277,33 @@ def test_a_damaged_rewrap_is_named_and_replaced(repository: Repository, damage: 
     for path in directory.iterdir():
         path.chmod(0o600)
     DAMAGES[damage](directory)
-    (reason,) = damaged_rewrap(repository.store, point.prefix)
+    (reason,) = rewrap_failures(repository.store, point.prefix)
     assert made.rewrap_id in reason
     (planned,) = plan_rewraps(repository, [point], recipients(NEW), KeyRing(who(OLD, NEW)))
     assert planned.action == "rewrap" and planned.openings.problems
     assert read(repository, point, who(OLD)) == CONTENT
     rewrap(repository, point, [NEW], [OLD, NEW])
     assert read(repository, point, who(NEW)) == CONTENT
-    assert not damaged_rewrap(repository.store, point.prefix)
+    assert not rewrap_failures(repository.store, point.prefix)
+    # The guide too is what it was, and nothing lies beside.
+    place_of_newest = (
+        place(repository, point) / "rewraps" / list_rewraps(repository.store, point.prefix).whole[0].rewrap_id
+    )
+    (place_of_newest / "REWRAP.md").unlink()
+    repository.store.create(f"{point.prefix}rewraps/notes", b"x")
+    assert len(rewrap_failures(repository.store, point.prefix)) == 2
+
+
+def test_verification_reads_through_a_rewrap_and_finds_damage_in_it(repository: Repository) -> None:
+    point = take(repository, OLD)
+    made = rewrap(repository, point, [NEW], [OLD, NEW])
+    result = verify_point(repository, point, who(NEW))
+    assert result.ok and result.decoded == len(point.objects)
+    path = place(repository, point) / "rewraps" / made.rewrap_id / "headers.txt"
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes() + b"x")
+    (failure,) = verify_point(repository, point, who(OLD)).failures
+    assert failure.startswith(f"rewraps/{made.rewrap_id}")
 
 
 def test_forged_headers_do_not_stand_in_the_way_of_good_ones(repository: Repository) -> None:

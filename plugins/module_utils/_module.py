@@ -56,6 +56,13 @@ POSTGRESQL_OPTIONS: dict[str, t.Any] = {
     "bin_dir": {"type": "path"},
 }
 
+#: Documented by the fragment ``sre.runbooks.pitr``.
+PITR_OPTIONS: dict[str, t.Any] = {
+    "cipher_pass": {"type": "str", "no_log": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_PITR_CIPHER_PASS"])},
+    "cipher_pass_file": {"type": "path", "no_log": False},
+    "previous_cipher_pass_files": {"type": "list", "elements": "path", "default": [], "no_log": False},
+}
+
 
 #: What gets further where the place that raised the error could not know more, by the error's kind.
 _NEXT: dict[str, str] = {

@@ -16,7 +16,12 @@ import re
 import typing as t
 import urllib.parse
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, MissingRequirement
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
+    InvalidInput,
+    MissingRequirement,
+    RepositoryError,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 
 if t.TYPE_CHECKING:
@@ -40,6 +45,25 @@ class Place:
     options: dict[str, str]
     secrets: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
     directory: str | None = None
+
+    def prepare(self, user: str | None) -> None:
+        """Make the component's directory on this host, owned by the server's account; nothing for an object store."""
+        if self.directory is None:
+            return
+        parent = os.path.dirname(self.directory)
+        try:
+            os.makedirs(os.path.dirname(parent), 0o755, exist_ok=True)
+            if not os.path.isdir(parent):
+                os.mkdir(parent, 0o750)
+                give(parent, user)
+        except OSError as error:
+            raise RepositoryError(
+                f"{parent} cannot be made",
+                self.component,
+                expected="a repository that this account may write to",
+                found=str(error.strerror),
+                next_command=f"ls -ld {os.path.dirname(os.path.dirname(parent))}",
+            ) from None
 
 
 def prefix_of(component: str, generation: str = "") -> str:

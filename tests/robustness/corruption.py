@@ -191,6 +191,8 @@ class Vandal:
         if kind == "proof":
             beside = [other for other in self.found[kind] if os.path.dirname(other) == os.path.dirname(key)]
             return key == max(beside, key=lambda other: t.cast(str, json.loads(self.files.read(other))["at"]))
+        if kind == "run":  # one that was opened and did nothing yet; its mark is cleared away
+            return key.endswith("run.json") and not (self.files.root / key).with_name("closed.json").exists()
         return kind in ("pin", "signature")
 
     def _free_name(self, kind: str, key: str, choice: random.Random) -> str | None:

@@ -45,6 +45,7 @@ def findings(url: str, identities: Identities, only: t.Collection[str] | None = 
     for component in list_components(repository):
         listing = list_points(repository, component)
         told += [f"{component} {damaged.point_id}: {damaged.reason}" for damaged in listing.damaged]
+        told += [f"{component} {point_id}: was never finished" for point_id in listing.incomplete]
         for point in listing.points:
             if only is None or point.point_id in only:
                 try:
@@ -60,8 +61,12 @@ def names(finding: str, key: str) -> bool:
     if key in finding or (key == "repository.json" and "belongs to another environment" in finding):
         return True
     parts = key.split("/")
+    if parts[0] == "runs" and finding == f"runs/{parts[1]}/run.json: missing":  # all of that run is somebody's making
+        return True
     if parts[0] != "components" or len(parts) < 5 or parts[3] not in finding:
         return False
+    if "was never finished" in finding:  # all of that point
+        return True
     name = "/".join(parts[4:])
     return name == "manifest.json" or name.split("/", 1)[-1] in finding
 

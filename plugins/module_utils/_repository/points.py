@@ -193,7 +193,7 @@ def list_points(repository: Repository, component: str) -> PointListing:
             listing.expiring.append(point_id)
             continue
         try:
-            point = _load(repository, component, point_id)
+            point = read_point(repository, component, point_id)
         except ObjectMissing:
             listing.incomplete.append(point_id)
         except (IntegrityError, InvalidInput, RepositoryError) as error:
@@ -206,10 +206,11 @@ def list_points(repository: Repository, component: str) -> PointListing:
 
 
 def _reloader(repository: Repository, component: str, point_id: str) -> t.Callable[[], RecoveryPoint]:
-    return lambda: _load(repository, component, point_id)
+    return lambda: read_point(repository, component, point_id)
 
 
-def _load(repository: Repository, component: str, point_id: str) -> RecoveryPoint:
+def read_point(repository: Repository, component: str, point_id: str) -> RecoveryPoint:
+    """As :func:`load_point`, whether it has a tombstone or not; for retention."""
     prefix = point_prefix(component, point_id)
     key = prefix + "manifest.json"
     content = repository.store.read(key, MANIFEST_LIMIT)
@@ -238,7 +239,7 @@ def load_point(repository: Repository, component: str, point_id: str) -> Recover
             next_command=_list_command(component),
         )
     try:
-        return _load(repository, component, point_id)
+        return read_point(repository, component, point_id)
     except ObjectMissing:
         raise ObjectMissing(
             f"there is no recovery point {point_id}",

@@ -40,6 +40,8 @@ class Candidate:
     #: Ids of the points without which it cannot be restored.
     needs: tuple[str, ...] = ()
     size: int = 0
+    #: Its number in the component's history, where that is known.
+    sequence: int = 0
     #: When the store got it, by its own clock, where that was looked up.
     stored_at: datetime.datetime | None = None
     #: Until when the store lets nobody delete it, where that was looked up.
@@ -79,6 +81,10 @@ def decide(candidates: t.Iterable[Candidate], policy: Policy, now: datetime.date
     # Newest first; only these can stand for anything.
     sound = [item for item in ordered if item.level != DAMAGED and item.at <= now + TOLERANCE]
     _keep_newest(sound, decisions)
+    if sound:
+        last = max(sound, key=lambda item: (item.sequence, item.at, item.point_id))
+        if last is not sound[0]:  # taken under a clock that was behind
+            _keep(decisions, last, "last taken")
     for number, item in enumerate(sound[: policy.keep_last], start=1):
         _keep(decisions, item, f"last {number} of {policy.keep_last}")
     periods = {rule: _Periods(rule, policy, sound) for rule in PERIODS if policy.count(rule)}

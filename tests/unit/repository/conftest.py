@@ -7,17 +7,16 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import pathlib
 
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint, StoredObject
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import (
     Repository,
     initialise_repository,
 )
+from tests.unit.repository.taking import stored_point
 
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.timezone.utc)
 
@@ -31,24 +30,9 @@ def repository(tmp_path: pathlib.Path) -> Repository:
 
 @pytest.fixture
 def take(repository: Repository):
-    """Takes a point of ``component`` that shows ``at``, with the given objects, without compression."""
+    """Takes points in ``repository``; see :func:`stored_point`."""
 
-    def take(
-        at: datetime.datetime = NOON, component: str = "db", objects: dict[str, bytes] | None = None, **fields: object
-    ) -> RecoveryPoint:
-        writer = begin_point(repository, component, "postgresql", "a-run")
-        for name, data in ({"a": b"some", "b/c": b"data"} if objects is None else objects).items():
-            key = writer.object_key(name)
-            repository.store.create(key, data)
-            digest = hashlib.sha256(data).hexdigest()
-            writer.add(StoredObject(name, key, len(data), digest, len(data), digest, []))
-        details = {
-            "engine_version": "15.1",
-            "consistency_time": at,
-            "content": {"databases": {"d": {"tables": 3}}},
-            "restore_guide": "## Restore\n\nUse the tools.",
-            **fields,
-        }
-        return writer.commit(**details)
+    def take(at: datetime.datetime = NOON, component: str = "db", **fields: object) -> RecoveryPoint:
+        return stored_point(repository, at, component, **fields)
 
     return take

@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import datetime
 import http.server
+import io
 import json
 import os
 import pathlib
@@ -24,10 +25,14 @@ import sys
 import threading
 import typing as t
 
+import pyrage
 import pytest
 import yaml
 
+from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding, store_stream
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import initialise_repository
 from tests.servers.postgresql import Server, running_server
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -192,6 +197,26 @@ def world(tmp_path_factory: pytest.TempPathFactory, service: str) -> collections
         yield world
 
 
+def encrypted_for_an_old_key(directory: pathlib.Path) -> dict[str, t.Any]:
+    """A repository with a recovery point that only a key opens which is no longer the environment's."""
+    old = pyrage.x25519.Identity.generate()
+    directory.mkdir()
+    write_secret(directory / "old-identity.txt", str(old))
+    repository, _created = initialise_repository(f"file://{directory / 'repository'}", "local", check_mode=False)
+    assert repository is not None
+    writer = begin_point(repository, "flights_db", "postgresql", None)
+    encoding = Encoding(recipients=[str(old.to_public())])
+    writer.add(store_stream(repository.store, writer.object_key("a.zst.age"), "a.zst.age", io.BytesIO(b"a"), encoding))
+    writer.commit(
+        engine_version="15",
+        consistency_time=datetime.datetime.now(datetime.timezone.utc),
+        content={},
+        restore_guide="None.",
+        encryption={"recipients": encoding.recipients},
+    )
+    return {"repository": repository.url, "old_identity_file": str(directory / "old-identity.txt")}
+
+
 @contextlib.contextmanager
 def own_variables(module: str, world: World, tmp_path: pathlib.Path) -> collections.abc.Iterator[dict[str, t.Any]]:
     """What an example must not share with those of other modules."""
@@ -204,6 +229,8 @@ def own_variables(module: str, world: World, tmp_path: pathlib.Path) -> collecti
         if module != "repository":
             world.play([{"sre.runbooks.repository": {"repository": repository, "environment_name": "local"}}], tmp_path)
         yield {"repository": repository}
+    elif module == "recovery_point_rewrap":
+        yield encrypted_for_an_old_key(world.root / "directory" / module)
     elif module == "postgresql_instance":
         directory = place.make_directory(place.server_user(), "sre-")
         try:

@@ -86,6 +86,12 @@ class ObjectMissing(RepositoryError):
     kind = "object_missing"
 
 
+class NotPermitted(RepositoryError):
+    """This identity may not do that in the repository; another one may."""
+
+    kind = "not_permitted"
+
+
 class ObjectExists(RepositoryError):
     """A create-if-absent found the object already there."""
 

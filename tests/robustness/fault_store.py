@@ -16,6 +16,7 @@ import contextlib
 import datetime
 import io
 import threading
+import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
@@ -26,20 +27,29 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.store imp
 )
 
 #: ``error``: the call fails and did nothing. ``lost_answer``: it did its work, yet fails. ``full``: a write fails as a
-#: full disk does. ``short``: a read ends early, in silence; a write is cut off and fails.
-Fault = t.Literal["error", "lost_answer", "full", "short"]
+#: full disk does. ``short``: a read ends early, in silence; a write is cut off and fails. ``time_out``: what writes is done,
+#: what reads is not, and after a while it fails. ``throttle``: the store is too busy for this call and the three after it.
+Fault = t.Literal["error", "lost_answer", "full", "short", "time_out", "throttle"]
 FAULTS: tuple[Fault, ...] = t.get_args(Fault)
 COUNTED = (
     *("create", "writer", "write", "commit", "read", "open", "stat", "list", "children", "versions", "delete", "purge"),
-    *("locked_until", "extend_lock", "set_hold", "now"),
+    *("forget_unfinished", "locked_until", "extend_lock", "set_hold", "now"),
 )
 
 
 class FaultStore:
     """Behaves like ``store`` until the call number ``fail_at`` (from 0); with ``fail_after`` it never recovers."""
 
-    def __init__(self, store: Store, fail_at: int | None = None, fault: Fault = "error", lasting: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        fail_at: int | None = None,
+        fault: Fault = "error",
+        lasting: bool = False,
+        on_call: t.Callable[[str], object] = lambda _what: None,
+    ) -> None:
         self.store = store
+        self._on_call = on_call
         self.url = store.url
         self.calls = 0
         self.failed: list[str] = []
@@ -52,12 +62,19 @@ class FaultStore:
         with self._lock:
             number = self.calls
             self.calls += 1
-            due = self._fail_at is not None and (number == self._fail_at or (self._lasting and number > self._fail_at))
+            self._on_call(what)
+            last = float("inf") if self._lasting else (self._fail_at or 0) + (3 if self._fault == "throttle" else 0)
+            due = self._fail_at is not None and self._fail_at <= number <= last
             if due:
                 self.failed.append(what)
             return due
 
     def _error(self, what: str) -> RepositoryError:
+        if self._fault == "time_out":
+            time.sleep(0.05)
+            return RepositoryError(f"no answer in time: could not {what}", found="injected time-out")
+        if self._fault == "throttle":
+            return RepositoryError(f"could not {what}", found="injected 503 SlowDown")
         if self._fault == "full":
             return RepositoryError(f"the repository is full: could not {what}", found="injected ENOSPC")
         return RepositoryError(f"could not {what}", found=f"injected fault {self._fault}")
@@ -66,7 +83,7 @@ class FaultStore:
         due = self._due(what)
         if not due or (self._fault == "full" and not writes) or (self._fault == "short" and not writes):
             return work()
-        if self._fault == "lost_answer":
+        if self._fault == "lost_answer" or (self._fault == "time_out" and writes):
             work()
         raise self._error(what)
 
@@ -129,6 +146,10 @@ class FaultStore:
     def purge(self, key: str) -> None:
         self._call(f"purge {key}", lambda: self.store.purge(key), True)
 
+    def forget_unfinished(self, prefix: str, keep: str | None = None) -> int:
+        forgotten = self._call(f"forget_unfinished {prefix}", lambda: self.store.forget_unfinished(prefix, keep), True)
+        return t.cast(int, forgotten)
+
     def locked_until(self, key: str, version: str | None) -> datetime.datetime | None:
         until = self._call(f"locked_until {key}", lambda: self.store.locked_until(key, version), False)
         return t.cast("datetime.datetime | None", until)
@@ -147,6 +168,10 @@ class FaultStore:
 
     def free_bytes(self) -> int | None:
         return self.store.free_bytes()
+
+    def __getattr__(self, name: str) -> t.Any:
+        """What a store has of its own, such as the path of one in a directory; never counted."""
+        return getattr(self.store, name)
 
 
 class _FaultyWriter:

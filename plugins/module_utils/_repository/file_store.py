@@ -260,6 +260,9 @@ class FileStore:
     def purge(self, key: str) -> None:
         self.delete(key)
 
+    def forget_unfinished(self, prefix: str, keep: str | None = None) -> int:
+        return self.sweep()  # a lock tells which files are a killed writer's, wherever they belong
+
     def locked_until(self, key: str, version: str | None) -> datetime.datetime | None:
         self.stat(key)
         return None

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
 import urllib.parse
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     InvalidInput,
+    NotPermitted,
     ObjectExists,
     ObjectMissing,
     Refused,
@@ -51,42 +53,52 @@ class Repository:
         return self.store.url
 
 
-def open_store(url: str) -> FileStore:
-    """The store behind a URL; nothing is read or written yet. Raises :class:`InvalidInput`."""
+def open_store(url: str, s3: t.Mapping[str, t.Any] | None = None) -> Store:
+    """The store behind a URL; nothing is read or written yet.
+
+    :arg s3: a module's option ``s3``; None takes what the environment says.
+    :raises InvalidInput: not a URL of a repository, or an option that cannot be.
+    :raises MissingRequirement: s3:// without boto3.
+    """
     scheme, separator, rest = url.partition("://")
     if scheme == "s3" and separator:
-        raise InvalidInput(
-            f"{url}: s3:// repositories come with a later release",
-            expected="file:///an/absolute/path",
-            found="s3://",
-            next_command="give a file:// repository, on a shared mount where several hosts must see it",
-        )
+        # Only now: most repositories and every other part of the collection do without boto3.
+        from ansible_collections.sre.runbooks.plugins.module_utils._repository.s3_options import S3Options
+        from ansible_collections.sre.runbooks.plugins.module_utils._repository.s3_store import S3Store
+
+        return S3Store(url, S3Options.from_environment() if s3 is None else S3Options.from_params(s3))
     host, slash, path = rest.partition("/")
     if scheme != "file" or not separator or host not in ("", "localhost") or not slash or not path.strip("/"):
-        raise InvalidInput("not a repository's URL", expected="file:///an/absolute/path", found=repr(url))
+        raise InvalidInput(
+            "not a repository's URL", expected="file:///an/absolute/path or s3://bucket/prefix", found=repr(url)
+        )
     return FileStore("/" + urllib.parse.unquote(path))
 
 
-def open_repository(url: str, environment: str) -> Repository:
+def open_repository(url: str, environment: str, s3: t.Mapping[str, t.Any] | None = None) -> Repository:
     """The repository at ``url``; refused when it is not initialised or belongs to another environment."""
-    return _open(open_store(url), environment)
+    return _open(open_store(url, s3), environment)
 
 
-def initialise_repository(url: str, environment: str, check_mode: bool) -> tuple[Repository | None, bool]:
+def initialise_repository(
+    url: str, environment: str, check_mode: bool, s3: t.Mapping[str, t.Any] | None = None
+) -> tuple[Repository | None, bool]:
     """Make sure that there is a repository for ``environment``; returns it and whether it was (would be) created.
 
     In check mode nothing is written, and a repository that would be created is None.
     """
-    store = open_store(url)
+    store = open_store(url, s3)
     check_environment(environment)
     try:
         return _open(store, environment), False
     except _NotInitialised:
         _refuse_foreign_content(store)
     if check_mode:
-        _refuse_unwritable(store.path)
+        if isinstance(store, FileStore):
+            _refuse_unwritable(store.path)
         return None, True
-    store.make_root()
+    if isinstance(store, FileStore):
+        store.make_root()
     document = {
         "id": str(uuid.uuid4()),
         "environment": environment,
@@ -96,6 +108,7 @@ def initialise_repository(url: str, environment: str, check_mode: bool) -> tuple
         store.create(_IDENTITY, sealed_json(document))
     except ObjectExists:  # somebody else was a moment faster
         return _open(store, environment), False
+    _refuse_unconditional(store)
     return _open(store, environment), True
 
 
@@ -111,7 +124,7 @@ class _NotInitialised(RepositoryError):
     """There is no repository yet."""
 
 
-def _open(store: FileStore, environment: str) -> Repository:
+def _open(store: Store, environment: str) -> Repository:
     check_environment(environment)
     try:
         content = store.read(_IDENTITY, DOCUMENT_LIMIT)
@@ -119,7 +132,7 @@ def _open(store: FileStore, environment: str) -> Repository:
         raise _NotInitialised(
             f"no repository at {store.url}",
             expected=_IDENTITY,
-            found="an uninitialised place" if os.path.isdir(store.path) else "no such directory",
+            found="no such directory" if _is_absent(store) else "an uninitialised place",
             next_command=f"ansible -m sre.runbooks.repository -a 'repository={store.url} environment_name={environment}' localhost",
         ) from None
     fields = parse_sealed(content, f"{store.url}/{_IDENTITY}")
@@ -134,18 +147,50 @@ def _open(store: FileStore, environment: str) -> Repository:
     return repository
 
 
-def _refuse_foreign_content(store: FileStore) -> None:
+def _is_absent(store: Store) -> bool:
+    return isinstance(store, FileStore) and not os.path.isdir(store.path)
+
+
+def _refuse_foreign_content(store: Store) -> None:
     """A repository is only made out of nothing: anything there is somebody's, or a repository without its identity."""
-    if os.path.lexists(store.path) and not os.path.isdir(store.path):
+    if isinstance(store, FileStore) and os.path.lexists(store.path) and not os.path.isdir(store.path):
         raise Refused(f"{store.path} is not a directory", expected="a directory, or nothing", found="a file")
-    names = list(store.children("")) if os.path.isdir(store.path) else []
+    names = [] if _is_absent(store) else list(store.children(""))
     if names and _IDENTITY not in names:  # else somebody else has just initialised it
         raise Refused(
             f"{store.url} is not empty and holds no {_IDENTITY}",
-            expected="an empty or missing directory, or a repository",
+            expected="an empty or missing place, or a repository",
             found=", ".join(names[:5]),
             next_command="choose another place; if this was a repository, bring its repository.json back",
         )
+    with contextlib.suppress(NotPermitted):
+        _refuse_hidden(store)
+
+
+def _refuse_hidden(store: Store) -> None:
+    """In a bucket with versions a deleted repository is still there: a new identity would bury it."""
+    for version in store.versions(_IDENTITY):
+        if version.key == _IDENTITY and version.deleted:
+            raise Refused(
+                f"{store.url} was a repository, and somebody deleted its {_IDENTITY}",
+                expected="a place that never was a repository, or one whose identity is to be seen",
+                found=f"a delete marker of {_clock.format_time(version.modified)} (version {version.version_id})",
+                next_command="find out who did that; remove the delete markers to have the repository back",
+            )
+
+
+def _refuse_unconditional(store: Store) -> None:
+    """Everything rests on this promise, leases too; a store that only looks like S3 may not keep it."""
+    try:
+        store.create(_IDENTITY, store.read(_IDENTITY, DOCUMENT_LIMIT))
+    except ObjectExists:
+        return
+    raise Refused(
+        f"{store.url} cannot hold a repository: its store overwrites what is there",
+        expected="a store that refuses a second creation (If-None-Match: *)",
+        found="it accepted one",
+        next_command="use a service with conditional writes, such as Amazon S3, or a file:// repository",
+    )
 
 
 def _refuse_unwritable(path: str) -> None:

@@ -103,6 +103,12 @@ class Store(t.Protocol):
         Raises :class:`RepositoryError` for what a lock or a hold keeps.
         """
 
+    def forget_unfinished(self, prefix: str, keep: str | None = None) -> int:
+        """Free what writers of objects below ``prefix`` (and not below ``keep``) began and never finished; how many.
+
+        Only call it where no other writer can be at work there, as under a component's lease.
+        """
+
     def locked_until(self, key: str, version: str | None) -> datetime.datetime | None:
         """Until when nobody can delete that version; None without a lock. Raises :class:`ObjectMissing`."""
 

@@ -12,6 +12,7 @@ import typing as t
 
 import pytest
 
+from tests.robustness.runbooks import disturbed  # noqa: F401
 from tests.robustness.scale import SEED, SOAK
 from tools.local_environment import ROOT
 

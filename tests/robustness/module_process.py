@@ -11,6 +11,7 @@ sends itself SIGKILL: nothing is caught, closed or flushed, as when the kernel o
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -23,10 +24,31 @@ import threading
 import time
 import typing as t
 
+from tests.robustness.fault_store import Fault, FaultStore
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 #: What each process of a call has in its environment, so that survivors can be found.
 MARK = "SRE_RUNBOOKS_TEST_CALL"
 _QUIET = ("SELECT", "SHOW", "WITH", "FETCH", "SAVEPOINT", "RELEASE")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kill:
+    """SIGKILL at side effect number ``at`` (from 0): before it, or ``after``."""
+
+    at: int
+    after: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class StoreFault:
+    """The repository's call number ``at`` (from 0) fails, see ``fault_store``; None only counts the calls."""
+
+    at: int | None
+    kind: Fault = "error"
+
+
+Disturbance = t.Union[Kill, StoreFault]
 
 
 class Outcome:
@@ -69,18 +91,13 @@ class ModuleProcess:
         self._server.stdin.close()
         self._server.wait(30)
 
-    def call(
-        self,
-        module: str,
-        params: dict[str, t.Any],
-        check: bool = False,
-        kill_at: int | None = None,
-        after: bool = False,
-    ) -> Outcome:
-        """Run it to its end, or to its side effect number ``kill_at`` (from 0): before that, or ``after`` it."""
+    def call(self, module: str, params: dict[str, t.Any], disturbance: Disturbance | None = None) -> Outcome:
+        """Run it to its end, or to where it is killed; ``effects`` of the outcome are what could be disturbed."""
         assert self._server.stdin is not None and self._server.stdout is not None
         mark = secrets.token_hex(8)
-        request = {"module": module, "params": params, "check": check, "kill_at": kill_at, "after": after, "mark": mark}
+        request: dict[str, t.Any] = {"module": module, "params": params, "mark": mark}
+        if disturbance is not None:
+            request[type(disturbance).__name__] = dataclasses.asdict(disturbance)
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
         return Outcome({**json.loads(self._server.stdout.readline()), "mark": mark})
@@ -108,10 +125,9 @@ def survivors(mark: str, patience_s: float = 5.0) -> list[str]:
 class _Effects:
     """Counts side effects in a file that survives the kill, and kills."""
 
-    def __init__(self, path: str, kill_at: int | None, after: bool) -> None:
+    def __init__(self, path: str, kill: Kill | None) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
-        self._kill_at = kill_at
-        self._after = after
+        self._kill = kill
         self._count = 0
         self._lock = threading.Lock()
 
@@ -120,10 +136,11 @@ class _Effects:
             number = self._count
             self._count += 1
             os.write(self._file, (" ".join(what.split())[:200] + "\n").encode())
-        if number == self._kill_at and not self._after:
+        due = self._kill is not None and number == self._kill.at
+        if due and not t.cast(Kill, self._kill).after:
             os.kill(os.getpid(), signal.SIGKILL)
         done = work()
-        if number == self._kill_at:
+        if due:
             os.kill(os.getpid(), signal.SIGKILL)
         return done
 
@@ -164,6 +181,19 @@ def _statement(_cursor: t.Any, query: t.Any, *_args: t.Any, **_kwargs: t.Any) ->
     return None if text.lstrip().upper().startswith(_QUIET) else text
 
 
+def _break_store(path: str, fault: StoreFault) -> None:
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository import repository
+
+    open_store = repository.open_store
+    log = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    def open_broken(*args: t.Any, **kwargs: t.Any) -> FaultStore:
+        store = open_store(*args, **kwargs)
+        return FaultStore(store, fault.at, fault.kind, on_call=lambda what: os.write(log, (what + "\n").encode()))
+
+    repository.open_store = open_broken  # type: ignore[assignment]
+
+
 def _child(request: dict[str, t.Any], output: str, effects_path: str) -> None:
     import importlib
 
@@ -177,9 +207,11 @@ def _child(request: dict[str, t.Any], output: str, effects_path: str) -> None:
     os.dup2(null, 0)
     os.environ[MARK] = request["mark"]
     module = importlib.import_module(f"ansible_collections.sre.runbooks.plugins.modules.{request['module']}")
-    _count_all(_Effects(effects_path, request["kill_at"], request["after"]))
-    params = {**request["params"], "_ansible_check_mode": request["check"], "_ansible_diff": True}
-    with patch_module_args(params):
+    if "StoreFault" in request:
+        _break_store(effects_path, StoreFault(**request["StoreFault"]))
+    else:
+        _count_all(_Effects(effects_path, Kill(**request["Kill"]) if "Kill" in request else None))
+    with patch_module_args({**request["params"], "_ansible_check_mode": False, "_ansible_diff": True}):
         module.main()
 
 

@@ -9,175 +9,43 @@ The sweep over task boundaries is in test_kill_sweep.py; here it is each link, r
 
 from __future__ import annotations
 
-import pathlib
 import random
-import time
 import typing as t
 
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_failures
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
-from tests.robustness.module_process import ModuleProcess, Outcome, survivors
+from tests.robustness.module_process import Kill
+from tests.robustness.runbooks import RUNBOOKS, Disturbed, problems_after
 from tests.robustness.scale import SEED, SOAK
-from tests.servers.component import NAME, Component
-from tests.servers.postgresql import Server, running_server
 
 #: Cases of each runbook in ``make test``; with ``make soak`` it is every one.
-SAMPLE = {"back up": 8, "restore": 8, "verify": 10, "lease": 10}
-ROWS = 2000
-
-
-class Killable(Component):
-    """A component whose modules run in processes that can be killed."""
-
-    def __init__(self, server: Server, path: pathlib.Path, process: ModuleProcess) -> None:
-        super().__init__(server, path)
-        self.process = process
-        self.temporary = path / "tmp"
-        self.temporary.mkdir(mode=0o777)
-
-    def run(self, module: str, kill: tuple[int, bool] | None = None, **params: t.Any) -> Outcome:
-        own = {"repository": self.url, "environment_name": "local", "component": NAME, **params}
-        place = () if kill is None else kill
-        return self.process.call(module, own, False, *place)
-
-
-@pytest.fixture(scope="module")
-def killable(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Killable]:
-    path = tmp_path_factory.mktemp("kill")
-    path.chmod(0o755)
-    with running_server("system") as server, ModuleProcess() as process:
-        component = Killable(server, path, process)
-        server.execute("CREATE ROLE app LOGIN")
-        component.create(
-            "flights",
-            "CREATE TABLE flights (id int PRIMARY KEY, dest text);"
-            f"INSERT INTO flights SELECT n, 'to ' || n FROM generate_series(1, {ROWS}) n;"
-            "CREATE INDEX ON flights (dest); CREATE TABLE airports (code text); GRANT SELECT ON flights TO app",
-        )
-        assert not component.mark().get("failed")
-        yield component
-
-
-class Runbook(t.NamedTuple):
-    """What is killed (with work to do), what is run afterwards, and what then changes nothing."""
-
-    act: t.Callable[[Killable, tuple[int, bool] | None], Outcome]
-    again: t.Callable[[Killable], Outcome]
-    quiet: t.Callable[[Killable], Outcome]
-    prepare: t.Callable[[Killable], object] = lambda _component: None
-
-
-def _back_up(component: Killable, kill: tuple[int, bool] | None = None, **params: t.Any) -> Outcome:
-    given = {**component.server.params(), "scratch_dir": str(component.scratch), "force": True, "jobs": 2, **params}
-    return component.run("postgresql_backup", kill, **given)
-
-
-def _restore(component: Killable, kill: tuple[int, bool] | None = None, **params: t.Any) -> Outcome:
-    given = {**component.server.params(), "confirm": NAME, "scratch_dir": str(component.scratch), "jobs": 2, **params}
-    return component.run("postgresql_restore", kill, **given)
-
-
-def _verify(component: Killable, kill: tuple[int, bool] | None = None, **params: t.Any) -> Outcome:
-    return component.run("recovery_point_verify", kill, **params)
-
-
-def _lease(component: Killable, kill: tuple[int, bool] | None = None, **params: t.Any) -> Outcome:
-    given = {"run_id": "20261121T051000Z-backup-1a2b", "lease_wait": "10s", **params}
-    return component.run("lease", kill, **given)
-
-
-RUNBOOKS = {
-    "back up": Runbook(_back_up, _back_up, lambda component: _back_up(component, force=False)),
-    "restore": Runbook(
-        lambda component, kill: _restore(component, kill, force=True),
-        lambda component: _restore(component, force=True),
-        _restore,
-        prepare=lambda component: _restore(component, release=True),
-    ),
-    "verify": Runbook(
-        lambda component, kill: _verify(component, kill, force=True),
-        lambda component: _verify(component, force=True),
-        _verify,
-    ),
-    "lease": Runbook(_lease, _lease, lambda component: _lease(component, state="released")),
-}
+SAMPLE = {"back up": 8, "restore": 8}
+ENOUGH = 10
 
 
 @pytest.mark.parametrize("name", sorted(RUNBOOKS))
-def test_killed_at_every_side_effect_converges(killable: Killable, results: t.Callable[..., None], name: str) -> None:
+def test_killed_at_every_side_effect_converges(disturbed: Disturbed, results: t.Callable[..., None], name: str) -> None:
     runbook = RUNBOOKS[name]
-    if not killable.listing().points:
-        assert not _back_up(killable).failed
-    runbook.prepare(killable)
-    whole = runbook.act(killable, None)
+    runbook.prepare(disturbed)
+    whole = runbook.act(disturbed, None)
     assert not whole.failed, str(whole)
-    runbook.quiet(killable)
+    runbook.quiet(disturbed)
     count = len(whole.effects)
     assert count >= 3, whole.effects
     cases = [(number, after) for number in range(count) for after in (False, True)]
     if not SOAK:
-        cases = random.Random(f"{SEED}-{name}").sample(cases, min(SAMPLE[name], len(cases)))
+        cases = random.Random(f"{SEED}-{name}").sample(cases, min(SAMPLE.get(name, ENOUGH), len(cases)))
     failures: list[str] = []
     killed = 0
     for number, after in cases:
-        runbook.prepare(killable)
-        outcome = runbook.act(killable, (number, after))
+        runbook.prepare(disturbed)
+        outcome = runbook.act(disturbed, Kill(number, after))
         killed += outcome.killed
         told = f"{name}, {'after' if after else 'before'} effect {number} of {count} ({outcome})"
         if not outcome.killed and outcome.failed:
             failures.append(f"{told}: failed without having been killed")
-        failures += [f"{told}: {problem}" for problem in _problems(killable, runbook, outcome)]
+        failures += [f"{told}: {problem}" for problem in problems_after(disturbed, runbook, outcome)]
     results(f"kill inside: {name}", len(cases), len(failures), effects=count, killed=killed)
     assert not failures, "\n".join(failures[:20])
     # A few more or fewer side effects than the first time are in the nature of threads.
     assert killed >= len(cases) * 0.8
-
-
-def _problems(component: Killable, runbook: Runbook, outcome: Outcome) -> list[str]:
-    problems = [f"still runs: {process}" for process in survivors(outcome.mark)]
-    again = runbook.again(component)
-    if again.failed:
-        problems.append(f"the rerun failed: {again}")
-    quiet = runbook.quiet(component)
-    if quiet.failed or quiet.result.get("changed"):
-        problems.append(f"the run after the rerun: {quiet}")
-    for run in (again, quiet):
-        problems += [f"left by the rerun: {process}" for process in survivors(run.mark)]
-    return problems + _left(component)
-
-
-def _left(component: Killable) -> list[str]:
-    """What must not be there when nothing runs."""
-    problems = [f"left in scratch: {path.name}" for path in component.scratch.iterdir()]
-    hidden = component.path / "repository" / ".incoming"
-    problems += [f"left in the repository: {path.name}" for path in hidden.iterdir()]
-    problems += layout_failures(component.repository)
-    listing = component.listing()
-    problems += [f"damaged: {point.point_id}: {point.reason}" for point in listing.damaged]
-    problems += [f"never finished: {point_id}" for point_id in listing.incomplete]
-    lease = current_lease(component.repository, NAME)
-    if lease is not None and lease.held(component.repository.store.now()):
-        problems.append(f"the lease is held still: {lease}")
-    rows = component.server.execute("SELECT count(*), sum(id) FROM flights", "flights")
-    if rows != [(ROWS, ROWS * (ROWS + 1) // 2)]:
-        problems.append(f"rows and their sum: {rows}")
-    databases = component.databases()
-    problems += [
-        f"database {name}" for name in databases if not name.startswith("flights__before_") and name != "flights"
-    ]
-    return problems + [f"a session is open still: {session}" for session in _sessions(component)]
-
-
-def _sessions(component: Killable) -> list[t.Any]:
-    """Other sessions in the server, once those of killed processes have had their time to end."""
-    until = time.monotonic() + 5
-    while True:
-        rows = component.server.execute(
-            "SELECT application_name, state, query FROM pg_stat_activity "
-            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        )
-        if not rows or time.monotonic() > until:
-            return rows
-        time.sleep(0.05)

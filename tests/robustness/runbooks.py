@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runbooks as the robustness suites disturb them: what to do, what to do again, what then changes nothing, what must hold."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_failures
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
+from tests.robustness.module_process import Disturbance, ModuleProcess, Outcome, survivors
+from tests.servers.component import NAME, Component
+from tests.servers.postgresql import Server, running_server
+
+ROWS = 2000
+
+
+class Disturbed(Component):
+    """A component whose modules run in processes that can be disturbed."""
+
+    def __init__(self, server: Server, path: pathlib.Path, process: ModuleProcess) -> None:
+        super().__init__(server, path)
+        self.process = process
+        self.temporary = path / "tmp"
+        self.temporary.mkdir(mode=0o777)
+
+    def run(self, module: str, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
+        own = {"repository": self.url, "environment_name": "local", "component": NAME, **params}
+        return self.process.call(module, own, disturbance)
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Disturbed]:
+    path = tmp_path_factory.mktemp("disturbed")
+    path.chmod(0o755)
+    with running_server("system") as server, ModuleProcess() as process:
+        component = Disturbed(server, path, process)
+        server.execute("CREATE ROLE app LOGIN")
+        component.create(
+            "flights",
+            "CREATE TABLE flights (id int PRIMARY KEY, dest text);"
+            f"INSERT INTO flights SELECT n, 'to ' || n FROM generate_series(1, {ROWS}) n;"
+            "CREATE INDEX ON flights (dest); CREATE TABLE airports (code text); GRANT SELECT ON flights TO app",
+        )
+        assert not component.mark().get("failed")
+        yield component
+
+
+class Runbook(t.NamedTuple):
+    """What is disturbed (with work to do), what is run afterwards, and what then changes nothing."""
+
+    act: t.Callable[[Disturbed, Disturbance | None], Outcome]
+    again: t.Callable[[Disturbed], Outcome]
+    quiet: t.Callable[[Disturbed], Outcome]
+    prepare: t.Callable[[Disturbed], object] = lambda _component: None
+
+
+def _back_up(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
+    given = {**component.server.params(), "scratch_dir": str(component.scratch), "force": True, "jobs": 2, **params}
+    return component.run("postgresql_backup", disturbance, **given)
+
+
+def _restore(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
+    given = {**component.server.params(), "confirm": NAME, "scratch_dir": str(component.scratch), "jobs": 2, **params}
+    return component.run("postgresql_restore", disturbance, **given)
+
+
+def _verify(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
+    return component.run("recovery_point_verify", disturbance, **params)
+
+
+def _lease(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
+    given = {"run_id": "20261121T051000Z-backup-1a2b", "lease_wait": "10s", **params}
+    return component.run("lease", disturbance, **given)
+
+
+RUNBOOKS = {
+    "back up": Runbook(_back_up, _back_up, lambda component: _back_up(component, force=False)),
+    "restore": Runbook(
+        lambda component, disturbance: _restore(component, disturbance, force=True),
+        lambda component: _restore(component, force=True),
+        _restore,
+        prepare=lambda component: _restore(component, release=True),
+    ),
+    "verify": Runbook(
+        lambda component, disturbance: _verify(component, disturbance, force=True),
+        lambda component: _verify(component, force=True),
+        _verify,
+    ),
+    "lease": Runbook(_lease, _lease, lambda component: _lease(component, state="released")),
+}
+
+
+def problems_after(component: Disturbed, runbook: Runbook, outcome: Outcome) -> list[str]:
+    problems = [f"still runs: {process}" for process in survivors(outcome.mark)]
+    again = runbook.again(component)
+    if again.failed:
+        problems.append(f"the rerun failed: {again}")
+    quiet = runbook.quiet(component)
+    if quiet.failed or quiet.result.get("changed"):
+        problems.append(f"the run after the rerun: {quiet}")
+    for run in (again, quiet):
+        problems += [f"left by the rerun: {process}" for process in survivors(run.mark)]
+    return problems + _left(component)
+
+
+def _left(component: Disturbed) -> list[str]:
+    """What must not be there when nothing runs."""
+    problems = [f"left in scratch: {path.name}" for path in component.scratch.iterdir()]
+    hidden = component.path / "repository" / ".incoming"
+    problems += [f"left in the repository: {path.name}" for path in hidden.iterdir()]
+    problems += layout_failures(component.repository)
+    listing = component.listing()
+    problems += [f"damaged: {point.point_id}: {point.reason}" for point in listing.damaged]
+    problems += [f"never finished: {point_id}" for point_id in listing.incomplete]
+    lease = current_lease(component.repository, NAME)
+    if lease is not None and lease.held(component.repository.store.now()):
+        problems.append(f"the lease is held still: {lease}")
+    rows = component.server.execute("SELECT count(*), sum(id) FROM flights", "flights")
+    if rows != [(ROWS, ROWS * (ROWS + 1) // 2)]:
+        problems.append(f"rows and their sum: {rows}")
+    databases = component.databases()
+    problems += [
+        f"database {name}" for name in databases if not name.startswith("flights__before_") and name != "flights"
+    ]
+    return problems + [f"a session is open still: {session}" for session in _sessions(component)]
+
+
+def _sessions(component: Disturbed) -> list[t.Any]:
+    """Other sessions in the server, once those of killed processes have had their time to end."""
+    until = time.monotonic() + 5
+    while True:
+        rows = component.server.execute(
+            "SELECT application_name, state, query FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        if not rows or time.monotonic() > until:
+            return rows
+        time.sleep(0.05)

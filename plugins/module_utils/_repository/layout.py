@@ -33,6 +33,7 @@ _SEALED = [
     for pattern in (
         r"repository\.json",
         rf"{_COMPONENT}/tombstones/(?P<point_id>{POINT_ID})\.json",
+        rf"{_COMPONENT}/evidence/(?P<name>\d{{8}}T\d{{6}}\.\d{{6}}Z-[0-9a-f]{{4}})\.json",
         rf"{_POINT}/pins/(?P<name>\d{{8}}T\d{{6}}\.\d{{6}}Z-[0-9a-f]{{4}})(-released)?\.json",
         rf"{_LEASE}/held\.json",
         rf"control/runs/{_RUN}\.json",
@@ -53,6 +54,7 @@ _OTHERS = [
     for pattern in (
         rf"{_POINT}/(manifest\.json|RESTORE\.md|(objects|proofs|rewraps)/.+)",
         r"components/.+\.minisig",
+        rf"{_COMPONENT}/evidence/[^/]+-state\.json",
         rf"{_LEASE}/(renewed-\d{{6}}|released)\.json",
         rf"runs/{_RUN}/report\.(json|md|html)",
         r"pgbackrest/.+",

@@ -162,8 +162,13 @@ def list_proofs(store: Store, prefix: str, signed_only: bool = False) -> list[Pr
 
     :arg signed_only: leave those out beside which there is no signature; whether it fits is for a verification to say.
     """
+    return named_proofs(store, prefix, store.children(f"{prefix}proofs/"), signed_only)
+
+
+def named_proofs(store: Store, prefix: str, listed: t.Iterable[str], signed_only: bool = False) -> list[Proof]:
+    """As :func:`list_proofs`, for the names that somebody has listed already."""
     proofs = []
-    names = set(store.children(f"{prefix}proofs/"))
+    names = set(listed)
     for name in names:
         parts = _NAME.fullmatch(name)
         if parts and (not signed_only or name + SUFFIX in names):
@@ -190,7 +195,7 @@ def proof_failures(store: Store, prefix: str) -> list[str]:
     for name in sorted(names - signatures):
         key = f"{prefix}proofs/{name}"
         try:
-            previous = _read_proof(store, key)["previous"]
+            previous = read_proof(store, key)["previous"]
         except RunbookError as error:
             failures.append(f"proofs/{name}: {error}")
         else:
@@ -200,11 +205,11 @@ def proof_failures(store: Store, prefix: str) -> list[str]:
 
 
 def _reader(store: Store, key: str) -> t.Callable[[], dict[str, t.Any]]:
-    return lambda: _read_proof(store, key)
+    return lambda: read_proof(store, key)
 
 
-def _read_proof(store: Store, key: str) -> dict[str, t.Any]:
-    """Raises :class:`IntegrityError` unless it is the proof that its key says."""
+def read_proof(store: Store, key: str) -> dict[str, t.Any]:
+    """A proof's run, duration, details and the proof before it. Raises :class:`IntegrityError` unless it is what its key says."""
     _components, component, _points, point_id, _proofs, name = key.split("/")
     parts = _NAME.fullmatch(name)
     if parts is None:

@@ -24,6 +24,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     MissingRequirement,
     ObjectMissing,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import DOCUMENT_LIMIT
 
 if t.TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -136,6 +137,10 @@ class Trust:
                 next_command="choose another recovery point, or find out who wrote this one",
             ) from None
         return self.verify(content, signature, key)
+
+    def check_at(self, store: Store, key: str) -> str | None:
+        """As :meth:`check`, reading the document too."""
+        return self.check(store, key, store.read(key, DOCUMENT_LIMIT))
 
     def verify(self, content: bytes, signature: bytes, key: str) -> str:
         """The name of the key that signed ``content``. Raises :class:`ForgedSignature`."""

@@ -28,6 +28,20 @@ options:
     type: list
     elements: path
     default: []
+  require_immutable:
+    description:
+      - Refuse a repository whose content the identity used here could destroy, as M(sre.runbooks.repository_info) with
+        O(sre.runbooks.repository_info#module:blast_radius=try) finds out. What it cannot find out does not count.
+      - In check mode only what the store says of itself counts.
+    type: bool
+    default: false
+  minimum_lock:
+    description: For how long a new object has to be locked at least, for O(require_immutable).
+    type: str
+    default: 7d
+  production_account:
+    description: The account of what is backed up; with O(require_immutable) a bucket that belongs to it is refused.
+    type: str
   allow_same_filesystem:
     description: Accept a repository on the file system of the data, knowing that losing the disk loses both.
     type: bool
@@ -52,6 +66,13 @@ EXAMPLES = r"""
     data_paths:
       - "{{ directory }}"
     allow_same_filesystem: true # only for an environment that may be lost
+
+- name: Refuse one that its own backup identity could destroy
+  sre.runbooks.repository:
+    repository: "{{ repository }}"
+    environment_name: local
+    require_immutable: "{{ repository is match('s3://') }}"
+    minimum_lock: 30d
 """
 
 RETURN = r"""
@@ -82,19 +103,31 @@ repository:
     environment: local
     free_bytes: 1048576000
     same_filesystem: []
+blast_radius:
+  description: As of M(sre.runbooks.repository_info), when it was asked for.
+  returned: with O(require_immutable=true), for a repository that exists
+  type: dict
 diff:
   description: The repository's identity before and after.
   returned: always
   type: dict
 """
 
+import datetime
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, run_module
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.blast_radius import (
+    Demands,
+    find_blast_radius,
+    refuse_destroyable,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import (
+    Repository,
     initialise_repository,
     open_store,
     shared_file_systems,
@@ -119,6 +152,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     identity = {"url": store.url, "environment": environment}
     return {
         "changed": created,
+        **_blast_radius(module, repository),
         "repository": {
             **identity,
             "id": repository.id if repository else None,
@@ -129,6 +163,22 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     }
 
 
+def _blast_radius(module: AnsibleModule, repository: Repository | None) -> dict[str, t.Any]:
+    """Only of a repository that exists: a probe in an empty place would look like somebody's content."""
+    params = module.params
+    if not params["require_immutable"] or repository is None:
+        return {}
+    demands = Demands(
+        minimum_lock=datetime.timedelta(seconds=_clock.parse_duration(params["minimum_lock"])),
+        production_account=params["production_account"],
+        data_paths=tuple(params["data_paths"]),
+        trying=not module.check_mode,
+    )
+    radius = find_blast_radius(repository.store, demands)
+    refuse_destroyable(repository.url, radius)
+    return {"blast_radius": radius.facts()}
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -136,6 +186,9 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present"], "default": "present"},
             "data_paths": {"type": "list", "elements": "path", "default": []},
             "allow_same_filesystem": {"type": "bool", "default": False},
+            "require_immutable": {"type": "bool", "default": False},
+            "minimum_lock": {"type": "str", "default": "7d"},
+            "production_account": {"type": "str"},
         },
         supports_check_mode=True,
     )

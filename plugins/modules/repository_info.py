@@ -13,10 +13,34 @@ description:
   - Tells a repository's identity and, per component, how many recovery points there are, how large they are, the newest
     of each proof level, and who holds the lease.
   - Reads manifests and the names of proofs, never the stored objects.
+  - With O(blast_radius) it also finds out what the identity that it uses could do to the repository if it were stolen.
 author: The sre.runbooks authors (@sre-runbooks)
+options:
+  blast_radius:
+    description:
+      - V(look) asks the store what it says of versions, locks, public access, owner, lifecycle rules and encryption.
+      - V(try) also tries, harmlessly, what this identity may do, on one small object of its own a day below
+        C(control/probes/) and on objects that do not exist. It never changes the configuration of a bucket. What
+        cannot be tried without risk is V(unknown). In check mode it is as V(look).
+      - Where everything is refused, as it should be, the probe stays, locked as every object is.
+    type: str
+    choices: [none, look, try]
+    default: none
+  minimum_lock:
+    description: For how long a new object has to be locked at least, such as V(30d).
+    type: str
+    default: 7d
+  production_account:
+    description: The account of what is backed up; the bucket should belong to another one.
+    type: str
+  data_paths:
+    description: Directories of the data, on the host where this runs; a repository in a directory is compared with them.
+    type: list
+    elements: path
+    default: []
 extends_documentation_fragment:
   - sre.runbooks.repository
-  - sre.runbooks.attributes.info_module
+  - sre.runbooks.attributes.bookkeeping
 seealso:
   - module: sre.runbooks.recovery_point_info
 """
@@ -27,6 +51,18 @@ EXAMPLES = r"""
     repository: "{{ repository }}"
     environment_name: local
   register: found
+
+- name: Find out what a thief of this identity could do
+  sre.runbooks.repository_info:
+    repository: "{{ repository }}"
+    environment_name: local
+    blast_radius: try
+    minimum_lock: 30d
+  register: lint
+
+- name: Show it, a line per question
+  ansible.builtin.debug:
+    var: lint.blast_radius.lines
 
 - name: Show the newest asserted point of each component
   ansible.builtin.debug:
@@ -83,8 +119,30 @@ repository:
         lease:
           description: The lease in its highest epoch (C(epoch), C(held), C(holder), C(renewed), C(ttl_s)), or null.
           type: dict
+blast_radius:
+  description: What this identity could do to the repository.
+  returned: with O(blast_radius=look) or O(blast_radius=try)
+  type: dict
+  contains:
+    overall:
+      description: The worst result, V(pass), V(fail) or V(unknown).
+      type: str
+    immutable:
+      description: Whether no failure means that content could be lost for ever.
+      type: bool
+    checks:
+      description:
+        - One answer per question, with C(check), C(result), C(expected), C(found), C(remedy) or null, and C(destroys),
+          which says of a failure that content could be lost for ever; other failures hide or expose it.
+      type: list
+      elements: dict
+    lines:
+      description: The same for people, a line each.
+      type: list
+      elements: str
 """
 
+import datetime
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -92,6 +150,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError
 from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, run_module
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.blast_radius import Demands, find_blast_radius
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_components, list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import DAMAGED, LEVELS
@@ -103,6 +162,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     components = [_component(repository, name) for name in list_components(repository)]
     return {
         "changed": False,
+        **_blast_radius(module, repository),
         "repository": {
             "id": repository.id,
             "url": repository.url,
@@ -112,6 +172,19 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             "components": components,
         },
     }
+
+
+def _blast_radius(module: AnsibleModule, repository: Repository) -> dict[str, t.Any]:
+    params = module.params
+    if params["blast_radius"] == "none":
+        return {}
+    demands = Demands(
+        minimum_lock=datetime.timedelta(seconds=_clock.parse_duration(params["minimum_lock"])),
+        production_account=params["production_account"],
+        data_paths=tuple(params["data_paths"]),
+        trying=params["blast_radius"] == "try" and not module.check_mode,
+    )
+    return {"blast_radius": find_blast_radius(repository.store, demands).facts()}
 
 
 def _component(repository: Repository, name: str) -> dict[str, t.Any]:
@@ -146,7 +219,17 @@ def _lease(repository: Repository, name: str) -> dict[str, t.Any] | None:
 
 
 def main() -> None:
-    run_module(AnsibleModule(argument_spec=dict(REPOSITORY_OPTIONS), supports_check_mode=True), work)
+    module = AnsibleModule(
+        argument_spec={
+            **REPOSITORY_OPTIONS,
+            "blast_radius": {"type": "str", "choices": ["none", "look", "try"], "default": "none"},
+            "minimum_lock": {"type": "str", "default": "7d"},
+            "production_account": {"type": "str"},
+            "data_paths": {"type": "list", "elements": "path", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, work)
 
 
 if __name__ == "__main__":

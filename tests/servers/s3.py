@@ -17,6 +17,7 @@ import os
 import pathlib
 import secrets
 import shutil
+import string
 import subprocess
 import tempfile
 import time
@@ -34,6 +35,13 @@ REGION = "us-east-1"
 #: Who exists beside the root user. What each may do is the bucket policy's matter.
 IDENTITIES = ("backup", "prover", "retention", "reader", "attacker")
 _MINE = ("AWS_", "SRE_RUNBOOKS_S3_")
+#: No checksums in trailers: over TLS, the gateway does not always read to their end before it answers.
+_CONFIG: dict[str, t.Any] = {
+    "s3": {"addressing_style": "path"},
+    "retries": {"total_max_attempts": 2},
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
+}
 _RULES = {"governance": "GOVERNANCE", "compliance": "COMPLIANCE"}
 
 
@@ -79,7 +87,7 @@ class Gateway:
                 aws_access_key_id=keys.access_key,
                 aws_secret_access_key=keys.secret_key,
                 verify=self.ca_bundle,
-                config=Config(**{"s3": {"addressing_style": "path"}, "retries": {"total_max_attempts": 2}, **config}),
+                config=Config(**{**_CONFIG, **config}),
             )
 
     def options(self, identity: str | Identity = "backup", url: str | None = None) -> dict[str, t.Any]:
@@ -153,6 +161,19 @@ class Gateway:
         document = {"Version": "2012-10-17", "Statement": statements}
         self.client().put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
 
+    def set_documented_policy(self, bucket: str, prefix: str = "") -> None:
+        """The policy of ``extensions/bucket``, without what only AWS evaluates."""
+        self.set_policy(bucket, documented_policy(bucket, prefix, {n: u.access_key for n, u in self.users.items()}))
+
+
+def documented_policy(
+    bucket: str, prefix: str, principals: dict[str, str], name: str = "policy.json"
+) -> list[dict[str, t.Any]]:
+    """The statements of a template of ``extensions/bucket``, filled in."""
+    template = string.Template((ROOT / "extensions" / "bucket" / name).read_text(encoding="utf-8"))
+    filled = template.substitute(bucket=bucket, prefix=prefix, longest_lock_days=3653, **principals)
+    return t.cast("list[dict[str, t.Any]]", json.loads(filled)["Statement"])
+
 
 _EVERYTHING_IN_IT = [
     *("s3:Get*", "s3:List*", "s3:PutObject*", "s3:DeleteObject*", "s3:AbortMultipartUpload"),
@@ -191,22 +212,24 @@ def bare_environment() -> collections.abc.Iterator[None]:
 def running_gateway(tls: bool = False) -> collections.abc.Iterator[Gateway]:
     """A new gateway with its users and no bucket; stopped and deleted at the end."""
     binary = program("versitygw")
-    directory = _directory()
+    directory = tempfile.mkdtemp(prefix="srs3-")
     root = Identity.new("root")
     port = free_port()
     process = None
     try:
-        for name in ("objects", "versions", "iam"):
+        for name in ("objects", "versions", "attributes", "iam"):
             os.mkdir(os.path.join(directory, name))
         certificates = make_certificates(os.path.join(directory, "tls")) if tls else None
         arguments = ["--port", f"127.0.0.1:{port}", "--region", REGION, "--iam-dir", os.path.join(directory, "iam")]
-        arguments += ["--iam-cache-disable", "--quiet", "--keep-alive", "--health", "/gateway-health"]
+        arguments += ["--iam-cache-disable", "--quiet", "--health", "/gateway-health"]
         if certificates:
             arguments += ["--cert", certificates.certificate, "--key", certificates.key]
-        versions = os.path.join(directory, "versions")
+        # What it knows of objects is kept in files: in extended attributes, a bucket's policy would not fit on ext4.
+        storage = ["--sidecar", os.path.join(directory, "attributes")]
+        storage += ["--versioning-dir", os.path.join(directory, "versions"), os.path.join(directory, "objects")]
         with open(os.path.join(directory, "log"), "wb") as log:
             process = subprocess.Popen(
-                [binary, *arguments, "posix", "--versioning-dir", versions, os.path.join(directory, "objects")],
+                [binary, *arguments, "posix", *storage],
                 env={
                     "PATH": os.environ["PATH"],
                     "ROOT_ACCESS_KEY": root.access_key,
@@ -232,20 +255,6 @@ def running_gateway(tls: bool = False) -> collections.abc.Iterator[Gateway]:
                 process.kill()
                 process.wait()
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _directory() -> str:
-    """A new directory on a file system with extended attributes, where the gateway keeps what it knows of objects."""
-    for place in (tempfile.gettempdir(), "/var/tmp", str(pathlib.Path(program("versitygw")).parents[1])):
-        try:
-            directory = tempfile.mkdtemp(prefix="srs3-", dir=place)
-        except OSError:
-            continue
-        with contextlib.suppress(OSError):
-            os.setxattr(directory, "user.sre_runbooks", b"1")
-            return directory
-        os.rmdir(directory)
-    raise RuntimeError("no file system with extended attributes for an S3 gateway; set TMPDIR to one")
 
 
 def _wait(gateway: Gateway, seconds: float = 30) -> None:

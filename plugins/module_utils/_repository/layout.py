@@ -58,6 +58,7 @@ _OTHERS = [
         rf"{_LEASE}/(renewed-\d{{6}}|released)\.json",
         rf"runs/{_RUN}/report\.(json|md|html)",
         r"pgbackrest/.+",
+        r"control/probes/.+",
     )
 ]
 

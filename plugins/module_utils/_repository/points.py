@@ -18,6 +18,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     IntegrityError,
     InvalidInput,
+    NotPermitted,
     ObjectMissing,
     RepositoryError,
 )
@@ -355,7 +356,10 @@ def remove_incomplete(repository: Repository, component: str, keep: str | None =
         prefix = point_prefix(component, point_id)
         if "manifest.json" in store.children(prefix):
             continue
-        for found in list(store.list(prefix)):
-            store.delete(found.key)
+        try:
+            for found in list(store.list(prefix)):
+                store.delete(found.key)
+        except NotPermitted:  # an identity that may only create; the retention identity removes it
+            continue
         removed.append(point_id)
     return removed

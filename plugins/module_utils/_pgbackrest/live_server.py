@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import time
+import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, Refused
@@ -23,7 +23,7 @@ _STOPPING_S = 30.0
 class LiveServer:
     """The server over ``data_dir``.
 
-    :arg start_command: one command line, without a shell; empty for a server of this collection's own.
+    :arg start_command: command and arguments; empty for a server of this collection's own.
     :arg timeout: seconds for a start or a stop.
     """
 
@@ -33,8 +33,8 @@ class LiveServer:
         component: str,
         bin_dir: str,
         user: str | None,
-        start_command: str | None,
-        stop_command: str | None,
+        start_command: t.Sequence[str],
+        stop_command: t.Sequence[str],
         timeout: float,
     ) -> None:
         self._data_dir = data_dir
@@ -65,7 +65,7 @@ class LiveServer:
             expected="stop_command and start_command",
             found="neither, and a server that this collection did not make",
             next_command="set component_pitr_stop_command and component_pitr_start_command in the inventory,"
-            " such as systemctl stop postgresql@15-main",
+            " such as [systemctl, stop, postgresql@15-main]",
         )
 
     def stop(self) -> bool:
@@ -74,7 +74,7 @@ class LiveServer:
             return False
         if self._stop:
             _process.run(
-                shlex.split(self._stop),
+                self._stop,
                 "stopping the server",
                 timeout=self._timeout,
                 component=self._component,
@@ -89,7 +89,7 @@ class LiveServer:
             raise EngineError(
                 "the live server still runs; nothing was swapped",
                 self._component,
-                expected=f"no server over {self._data_dir} after: {self._stop or 'the stop'}",
+                expected=f"no server over {self._data_dir} after: {' '.join(self._stop) or 'the stop'}",
                 found=f"process {serves(self._data_dir)}",
                 next_command="correct component_pitr_stop_command; it has to stop this very server",
             )
@@ -101,7 +101,7 @@ class LiveServer:
             return
         if self._start:
             _process.run(
-                shlex.split(self._start),
+                self._start,
                 "starting the server",
                 timeout=self._timeout,
                 component=self._component,

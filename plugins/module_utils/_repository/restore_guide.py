@@ -22,16 +22,19 @@ It shows the state of {consistency_time} ({engine} {engine_version}) and belongs
 Nothing of the collection that wrote it is needed: only a shell, `sha256sum` and the tools named below. Every command is
 meant to be run in the directory that holds this file. From an object store, copy the directory first.
 
+{check}{guide}
+{objects}"""
+_CHECK = """\
 ## Check the files
 
 ```sh
-sed -n '/^[0-9a-f]\\{{64\\}}  /p' RESTORE.md | sha256sum --check --quiet
+sed -n '/^[0-9a-f]\\{64\\}  /p' RESTORE.md | sha256sum --check --quiet
 ```
 
 It prints nothing when every object is whole.
 
-{guide}
-
+"""
+_OBJECTS = """
 ## Objects
 
 {encodings}
@@ -53,9 +56,15 @@ def restore_guide_document(point: RecoveryPoint, guide: str) -> str:
         engine_version=point.engine_version,
         repository_id=point.repository_id,
         guide=guide.strip(),
-        encodings=_encodings(point.objects),
-        sums="\n".join(f"{stored.sha256}  {stored.key[len(point.prefix) :]}" for stored in point.objects),
+        # An engine whose data lies elsewhere has none.
+        check=_CHECK if point.objects else "",
+        objects=_objects(point) if point.objects else "",
     )
+
+
+def _objects(point: RecoveryPoint) -> str:
+    sums = "\n".join(f"{stored.sha256}  {stored.key[len(point.prefix) :]}" for stored in point.objects)
+    return _OBJECTS.format(encodings=_encodings(point.objects), sums=sums)
 
 
 def _encodings(objects: t.Sequence[StoredObject]) -> str:

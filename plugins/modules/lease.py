@@ -95,7 +95,6 @@ released:
   type: bool
 """
 
-import contextlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -126,15 +125,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         leases.refuse_held(repository, component, params["run_id"])
         return {"changed": False, "lease": _found(repository, component)}
     wait_s = _clock.parse_duration(params["lease_wait"])
-    with contextlib.ExitStack() as showing:
-        waiting: list[Progress] = []
-
-        def on_wait(holder: t.Mapping[str, t.Any], _waited_s: float) -> None:
-            if not waiting:
-                who = f"run {holder.get('run_id') or 'unknown'} on {holder.get('host') or 'an unknown host'}"
-                text = f"waiting for {who} to end, at most {_clock.format_duration(wait_s)}"
-                waiting.append(showing.enter_context(Progress(params["progress_path"], None, text)))
-
+    with Progress(params["progress_path"], what="taking the lease") as progress:
         lease = leases.acquire(
             repository,
             component,
@@ -142,7 +133,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             params["holder"] or describe_holder(params["run_id"]),
             _clock.parse_duration(params["lease_ttl"]),
             wait_s,
-            on_wait,
+            leases.shown_in(progress, wait_s),
         )
     return {"changed": False, "lease": {"epoch": lease.epoch, "held": True}}
 

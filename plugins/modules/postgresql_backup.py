@@ -226,7 +226,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools imp
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding, shown_in
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import (
     PointListing,
@@ -347,7 +347,10 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         return _result(True, reason, plan, before, before)
     holder = describe_holder(params["run_id"])
     ttl, wait = _clock.parse_duration(params["lease_ttl"]), _clock.parse_duration(params["lease_wait"])
-    with holding(repository, component, params["run_id"], holder, ttl, wait) as lease:
+    with (
+        Progress(params["progress_path"]) as progress,
+        holding(repository, component, params["run_id"], holder, ttl, wait, shown_in(progress, wait)) as lease,
+    ):
         # Somebody may have taken one while we waited.
         before = list_points(repository, component).newest()
         reason = need.reason(before, plan, _clock.now())
@@ -356,12 +359,11 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         removed = remove_incomplete(repository, component)
         recorder = Recorder(repository, params["run_id"], component)
         try:
-            with Progress(params["progress_path"]) as progress:
-                with recorder.step("back up", reason=reason) as step:
-                    writer = begin_point(repository, component, ENGINE, params["run_id"])
-                    point = engine.take(plan, writer, encoding, progress, recorder, lease.check)
-                    step.outcome = "changed"
-                    step.facts.update(recovery_point=point.point_id, size=point.size, duration_s=point.duration_s)
+            with recorder.step("back up", reason=reason) as step:
+                writer = begin_point(repository, component, ENGINE, params["run_id"])
+                point = engine.take(plan, writer, encoding, progress, recorder, lease.check)
+                step.outcome = "changed"
+                step.facts.update(recovery_point=point.point_id, size=point.size, duration_s=point.duration_s)
         except BaseException:
             # Space first: a full repository must not stay full of what nobody can use.
             with contextlib.suppress(RunbookError, OSError):

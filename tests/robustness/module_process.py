@@ -48,7 +48,7 @@ class StoreFault:
     kind: Fault = "error"
 
 
-Disturbance = t.Union[Kill, StoreFault]
+Disturbance: t.TypeAlias = "Kill | StoreFault"
 
 
 class Outcome:

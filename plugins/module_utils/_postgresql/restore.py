@@ -49,7 +49,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore_t
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.workplace import workplace
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding, shown_in
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import write_proof
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.hardware import describe_hardware
@@ -144,8 +144,9 @@ class Restore:
         """Nobody else operates on the component: by the repository's lease, and by a lock in the server itself."""
         request = self._request
         holder = describe_holder(request.run_id)
+        waiting = shown_in(self._progress, request.lease_wait) if self._progress is not None else None
         with holding(
-            self._repository, self._component, request.run_id, holder, request.lease_ttl, request.lease_wait
+            self._repository, self._component, request.run_id, holder, request.lease_ttl, request.lease_wait, waiting
         ) as lease:
             marker.hold_advisory_lock(session, self._component)
             for name in swap.mend_interrupted_swap(session, self._component):

@@ -50,6 +50,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_sta
 )
 
 if t.TYPE_CHECKING:
+    from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 
 #: Seconds that this host's clock and the store's may differ.
@@ -169,6 +170,18 @@ def acquire(
         if on_wait is not None:
             on_wait(found.holder, waited)
         clocks.sleep(max(0.05, min(wait_s - waited, found.ttl_s / 10, _LONGEST_POLL_S)))
+
+
+def shown_in(progress: Progress, wait_s: float) -> OnWait:
+    """Say in ``progress`` for whom is waited, so that nobody takes it for a hanging task."""
+
+    def on_wait(holder: t.Mapping[str, t.Any], _waited_s: float) -> None:
+        who = f"run {holder.get('run_id') or 'without a record'} on {holder.get('host') or 'an unknown host'}"
+        text = f"waiting for {who} to end, at most {_clock.format_duration(wait_s)}"
+        if progress.what != text:
+            progress.step(text)
+
+    return on_wait
 
 
 def refuse_held(repository: Repository, component: str, run_id: str | None) -> None:

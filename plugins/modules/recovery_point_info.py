@@ -150,6 +150,14 @@ recovery_points:
       description: The latest 20 proofs, oldest first (C(level), C(at), C(outcome)); in full with O(objects=true).
       type: list
       elements: dict
+    needs:
+      description: Ids of the points without which it cannot be restored.
+      type: list
+      elements: str
+    pins:
+      description: Who wants it kept and was not contradicted, as M(sre.runbooks.recovery_point_pin) returns it; those that are over included.
+      type: list
+      elements: dict
     objects:
       description: The objects. Only with O(objects=true).
       type: list
@@ -175,6 +183,11 @@ damaged:
   type: list
   elements: dict
   sample: [{point_id: 20261121T051000Z-a1b2, reason: its newest verification failed}]
+expiring:
+  description: Ids of points with a tombstone of which something is left; nobody restores them, the next retention run finishes them.
+  returned: success
+  type: list
+  elements: str
 incomplete:
   description: Ids of points without a manifest, which are no recovery points; being taken now, or left by a killed backup.
   returned: success
@@ -190,9 +203,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.pins import list_pins
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points, load_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import DAMAGED, at_least
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -206,7 +220,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         load_point(repository, params["component"], params["recovery_point"])
     listing = list_points(repository, params["component"])
     chosen = [point for point in listing.points if wanted(point)]
-    facts = [_facts(point, params["objects"]) for point in chosen[: params["limit"]]]
+    facts = [_facts(repository, point, params["objects"]) for point in chosen[: params["limit"]]]
     damaged = [{"point_id": point.point_id, "reason": point.reason} for point in listing.damaged]
     damaged += [
         {"point_id": point.point_id, "reason": "its newest verification failed"}
@@ -221,6 +235,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         "total": len(listing.points),
         "damaged": damaged,
         "incomplete": listing.incomplete,
+        "expiring": listing.expiring,
     }
 
 
@@ -243,8 +258,9 @@ def _wish(params: dict[str, t.Any]) -> t.Callable[[RecoveryPoint], bool]:
     return wanted
 
 
-def _facts(point: RecoveryPoint, objects: bool) -> dict[str, t.Any]:
-    facts = {**point.facts(), "age_s": round(point.age_s(_clock.now()), 3)}
+def _facts(repository: Repository, point: RecoveryPoint, objects: bool) -> dict[str, t.Any]:
+    facts = {**point.facts(), "age_s": round(point.age_s(_clock.now()), 3), "needs": list(point.needs)}
+    facts["pins"] = [pin.facts() for pin in list_pins(repository.store, point.prefix)]
     if objects:
         facts["objects"] = [stored.to_dict() for stored in point.objects]
         facts["content"] = point.content

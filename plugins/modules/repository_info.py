@@ -108,6 +108,9 @@ repository:
         incomplete:
           description: How many were never finished.
           type: int
+        expiring:
+          description: How many are being removed.
+          type: int
         bytes:
           description: Bytes of its points' objects.
           type: int
@@ -196,6 +199,7 @@ def _component(repository: Repository, name: str) -> dict[str, t.Any]:
         "points": len(listing.points),
         "damaged": len(listing.damaged) + sum(point.level == DAMAGED for point in listing.points),
         "incomplete": len(listing.incomplete),
+        "expiring": len(listing.expiring),
         "bytes": sum(point.size for point in listing.points),
         "newest": {
             level: point

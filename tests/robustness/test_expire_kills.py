@@ -188,7 +188,9 @@ def test_whatever_call_fails_nothing_is_lost_and_a_rerun_ends_the_same(
                 pass
             site.check()
             if outcome is not None and not outcome.failures:
-                assert site.state() == site.expected, "no error, yet not done"
+                # Of a pin that seems damaged nobody can say that it is over: its point stays.
+                stays = fault == "short" and "/pins/" in faulty.failed[0] and set(site.state()) > set(site.expected)
+                assert stays or site.state() == site.expected, "no error, yet not done"
             free_lease(site)
             site.expire()
             assert site.state() == site.expected

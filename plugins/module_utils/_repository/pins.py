@@ -18,7 +18,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_time
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
     DOCUMENT_LIMIT,
     Fields,
@@ -152,7 +152,7 @@ def _read_pin(store: Store, prefix: str, name: str) -> Pin:
             fields.time("at"),
             expires,
         )
-    except RunbookError as error:
+    except (IntegrityError, InvalidInput) as error:
         at = datetime.datetime.min.replace(tzinfo=_UTC)
         return Pin(name, "hold", f"what was said here cannot be read any more ({error})"[:1000], "somebody", at, None)
 
@@ -163,7 +163,7 @@ def _is_released(store: Store, prefix: str, name: str) -> bool:
         fields = parse_sealed(store.read(key, DOCUMENT_LIMIT), key)
         fields.text("kind", "release")
         _check_place(fields, prefix, name)
-    except RunbookError:
+    except (IntegrityError, InvalidInput):
         return False
     return True
 

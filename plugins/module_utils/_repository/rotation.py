@@ -90,7 +90,7 @@ class Rotation:
                     step.outcome = "changed"
                     step.facts.update(rewrap.facts())
             except (IntegrityError, ObjectMissing, WrongIdentity) as error:
-                self._failed[point.point_id] = str(error)
+                self._failed[point.point_id] = f"{error.message} (found: {error.found})"
             else:
                 self._written[point.point_id] = rewrap
 

@@ -14,6 +14,9 @@ description:
     it, and finds objects that are missing or that the manifest does not know.
   - Writes a proof beside the point, of success or of failure. A point that fails is damaged, and no longer chosen by
     anything, until it verifies again. It never deletes or repairs.
+  - For a point of M(sre.runbooks.postgresql_pitr_backup), pgBackRest reads its backups and the whole archive back, which
+    takes its program and the passphrase. The point is verified when every file of its backup, of those that this one
+    needs, and every segment that makes it consistent is whole. Damage of the log elsewhere is a warning.
   - A point that was proven within O(reverify_after) is not read again.
   - Proofs are bookkeeping, so the task is never C(changed). In check mode nothing is read or written.
 author: The sre.runbooks authors (@sre-runbooks)
@@ -38,6 +41,7 @@ extends_documentation_fragment:
   - sre.runbooks.repository
   - sre.runbooks.run
   - sre.runbooks.encryption.identity
+  - sre.runbooks.pitr
   - sre.runbooks.attributes.bookkeeping
 seealso:
   - module: sre.runbooks.recovery_point_info
@@ -103,10 +107,14 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError
 from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     ENCRYPTION_OPTIONS,
+    PITR_OPTIONS,
     REPOSITORY_OPTIONS,
     RUN_OPTIONS,
     run_module,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.catalogue import ENGINE
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.configuration import passphrases
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.verify_points import PgbackrestReader
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
@@ -135,10 +143,11 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if module.check_mode:
         return {"changed": False, "read": True, "recovery_point": point.facts()}
     identities = Identities(params["encryption_identity"], params["encryption_identity_file"])
+    reader = PgbackrestReader(repository, passphrases(params), params.get("s3")) if point.engine == ENGINE else None
     recorder = Recorder(repository, params["run_id"], point.component)
     with recorder.step("verify", recovery_point=point.point_id) as step, Progress(params["progress_path"]) as progress:
         began = time.monotonic()
-        result = verify_point(repository, point, identities, progress)
+        result = verify_point(repository, point, identities, progress, reader)
         duration = time.monotonic() - began
         step.outcome = "ok" if result.ok else "failed"
         step.facts.update(objects=result.objects, bytes=result.bytes, failures=result.failures[:20])
@@ -148,6 +157,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if not result.ok:
         error = _damage(point, result)
         module.fail_json(msg=str(error), error=error.facts(), **facts)
+    for note in result.notes[:20]:
+        module.warn(f"{point.component}: {point.point_id} is whole, but not what follows it: {note}")
     if result.decoded < result.objects:
         module.warn(
             f"{result.objects - result.decoded} objects of {point.point_id} are whole but were not decrypted: no identity was given"
@@ -199,6 +210,7 @@ def main() -> None:
         argument_spec={
             **REPOSITORY_OPTIONS,
             **RUN_OPTIONS,
+            **PITR_OPTIONS,
             "encryption_identity": ENCRYPTION_OPTIONS["encryption_identity"],
             "encryption_identity_file": ENCRYPTION_OPTIONS["encryption_identity_file"],
             "component": {"type": "str", "required": True},

@@ -9,7 +9,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, ObjectMissing, RepositoryError
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
+    IntegrityError,
+    MissingRequirement,
+    ObjectMissing,
+    RepositoryError,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import (
     Identities,
     open_decoded,
@@ -34,6 +39,8 @@ class VerifyResult:
     bytes: int = 0
     decoded: int = 0
     failures: list[str] = field(default_factory=list)
+    #: What does not concern the point itself but somebody should know.
+    notes: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -47,11 +54,22 @@ class VerifyResult:
             "decoded": self.decoded,
             "failures": self.failures[:100],
             "failures_count": len(self.failures),
+            **({"notes": self.notes[:100]} if self.notes else {}),
         }
 
 
+#: Reads what an engine keeps outside of the point's own objects, and adds to the result.
+Elsewhere = t.Callable[["RecoveryPoint", VerifyResult, "Progress | None"], None]
+#: Engines whose points are nothing without that.
+_KEPT_ELSEWHERE = ("postgresql_pitr",)
+
+
 def verify_point(
-    repository: Repository, point: RecoveryPoint, identities: Identities, progress: Progress | None = None
+    repository: Repository,
+    point: RecoveryPoint,
+    identities: Identities,
+    progress: Progress | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> VerifyResult:
     """Read, hash, decrypt (where an identity is given) and decompress every object of ``point``.
 
@@ -73,6 +91,16 @@ def verify_point(
             result.failures.append(f"{stored.name}: {error}")
     result.failures += rewrap_failures(repository.store, point.prefix)
     result.failures += _unknown_objects(repository, point)
+    if point.engine in _KEPT_ELSEWHERE:
+        if elsewhere is None:
+            raise MissingRequirement(
+                f"the data of {point.point_id} is not in its own objects, and nobody was given to read it",
+                point.component,
+                expected="what reads the backups of its engine",
+                found="nothing",
+                next_command="verify it with sre.runbooks.recovery_point_verify",
+            )
+        elsewhere(point, result, progress)
     return result
 
 

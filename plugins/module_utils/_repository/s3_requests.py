@@ -38,6 +38,8 @@ NONCE = "sre-runbooks-nonce"
 SHORT_LIVED = "control/"
 _CONFLICTS = {"ConditionalRequestConflict", "OperationAborted"}
 _LONGEST_PAUSE_S = 10.0
+#: Amazon's service takes a key for free when a delete marker hides what was there; others do not.
+_HIDDEN_ATTEMPTS = 3
 
 
 class KeyRequests:
@@ -46,6 +48,7 @@ class KeyRequests:
     def __init__(self, bucket: Bucket, key: str, streamed: bool) -> None:
         self._bucket = bucket
         self._key = key
+        self._whole_key = bucket.key(key)
         self._nonce = secrets.token_hex(8)
         self._headers = _headers(bucket, key, streamed)
         self._headers["Metadata"] = {NONCE: self._nonce}
@@ -93,9 +96,8 @@ class KeyRequests:
             self._request("abort_multipart_upload", UploadId=upload_id)
 
     def _request(self, operation: str, **arguments: t.Any) -> t.Any:
-        location = self._bucket.location
         return getattr(self._bucket.client, operation)(
-            Bucket=location.bucket, Key=self._bucket.key(self._key), **arguments
+            Bucket=self._bucket.location.bucket, Key=self._whole_key, **arguments
         )
 
     def _until_settled(self, create: t.Callable[[], str | None]) -> str | None:
@@ -107,13 +109,13 @@ class KeyRequests:
                 raise
             except Exception as error:
                 failure = error
-            found = self._mine_after(failure)
+            found = self._mine_after(failure, attempt)
             if found is not None:
                 return version_of(found)
             time.sleep(min(_LONGEST_PAUSE_S, 0.05 * 2**attempt) * random.uniform(0.5, 1.0))
         raise self._bucket.explanation(failure, "write", self._key)
 
-    def _mine_after(self, failure: Exception) -> t.Mapping[str, t.Any] | None:
+    def _mine_after(self, failure: Exception, attempt: int) -> t.Mapping[str, t.Any] | None:
         """What the failure comes to: our object after all, None for trying again, or the error to raise."""
         taken = status_of(failure) == 412
         conflict = code_of(failure) in _CONFLICTS
@@ -122,8 +124,10 @@ class KeyRequests:
             with self._bucket.explained("write", self._key):
                 raise failure
         try:
-            found = self._bucket.call("head_object", "read", self._key, Key=self._bucket.key(self._key))
+            found = self._bucket.call("head_object", "read", self._key, Key=self._whole_key)
         except ObjectMissing:
+            if taken and attempt >= _HIDDEN_ATTEMPTS:
+                raise _exists(self._key, "one that a delete marker hides") from None
             if taken or conflict:  # it is free again: deleted meanwhile, or never there
                 return None
             raise self._bucket.explanation(failure, "write", self._key) from None
@@ -156,5 +160,5 @@ def _headers(bucket: Bucket, key: str, streamed: bool) -> dict[str, t.Any]:
     return headers
 
 
-def _exists(key: str) -> ObjectExists:
-    return ObjectExists(f"{key} is already in the repository", expected="a new object", found="one of that name")
+def _exists(key: str, found: str = "one of that name") -> ObjectExists:
+    return ObjectExists(f"{key} is already in the repository", expected="a new object", found=found)

@@ -35,7 +35,14 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.s3_unfini
     abort_unfinished,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.s3_upload import Budget, UploadWriter
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import ObjectStat, ObjectVersion
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import (
+    ObjectStat,
+    ObjectVersion,
+    check_key,
+)
+
+#: The server that lists among the common prefixes those below which there are only delete markers.
+_LISTS_THE_DELETED = "VERSITYGW"
 
 
 class S3Store:
@@ -136,18 +143,29 @@ class S3Store:
     def children(self, prefix: str) -> t.Iterator[str]:
         for page in self.bucket.pages("list_objects_v2", prefix, Delimiter="/"):
             names = [found["Prefix"] for found in page.get("CommonPrefixes", [])]
+            if page["ResponseMetadata"]["HTTPHeaders"].get("server") == _LISTS_THE_DELETED:
+                names = [name for name in names if self._holds_object(name)]
             names += [found["Key"] for found in page.get("Contents", []) if _is_key(found["Key"])]
             for name in sorted(self.bucket.relative(name)[len(prefix) :] for name in names):
                 if _is_key(name.rstrip("/")):
                     yield name
 
+    def _holds_object(self, prefix: str) -> bool:
+        return next(self.list(self.bucket.relative(prefix)), None) is not None
+
     def versions(self, prefix: str) -> t.Iterator[ObjectVersion]:
+        last: ObjectVersion | None = None
         for page in self.bucket.pages("list_object_versions", prefix):
             found = [self._version(entry, False) for entry in page.get("Versions", [])]
             found += [self._version(entry, True) for entry in page.get("DeleteMarkers", [])]
             found.sort(key=lambda version: version.modified, reverse=True)
             found.sort(key=lambda version: (version.key, not version.latest))
-            yield from (version for version in found if _is_key(version.key))
+            for version in found:
+                if (
+                    _is_key(version.key) and version != last
+                ):  # some services begin a page with the last of the page before
+                    yield version
+                last = version
 
     def _version(self, entry: t.Mapping[str, t.Any], deleted: bool) -> ObjectVersion:
         key = self.bucket.relative(entry["Key"])
@@ -183,7 +201,7 @@ class S3Store:
 
     def purge(self, key: str) -> None:
         # The oldest first and the markers last: what is hidden stays hidden, what is seen stays the same, until all is gone.
-        versions = [version for version in self.versions(key) if version.key == key]
+        versions = [version for version in self.versions(check_key(key)) if version.key == key]
         versions.reverse()
         versions.sort(key=lambda version: version.deleted)
         for version in versions:

@@ -195,7 +195,7 @@ policy:
   description: The policy, durations in seconds.
   returned: success
   type: dict
-message:
+detail:
   description: What was done, in a sentence.
   returned: success
   type: str
@@ -224,7 +224,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.expire import Expiry, Outcome
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.expiry_plan import ExpiryPlan, plan_expiry
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding, shown_in
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.retention_policy import Policy
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
@@ -242,10 +242,14 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         return _result(module, plan, _predicted(plan))
     holder = describe_holder(params["run_id"])
     ttl, wait = _clock.parse_duration(params["lease_ttl"]), _clock.parse_duration(params["lease_wait"])
-    with holding(repository, component, params["run_id"], holder, ttl, wait) as lease:
-        now = repository.store.now()
-        plan = plan_expiry(repository, component, policy, now, horizon)
-        outcome = _execute(module, repository, plan, lease, now + datetime.timedelta(seconds=horizon))
+    with Progress(params["progress_path"]) as progress:
+        shown = shown_in(progress, wait)
+        with holding(repository, component, params["run_id"], holder, ttl, wait, shown) as lease:
+            progress.step("listing recovery points")
+            now = repository.store.now()
+            plan = plan_expiry(repository, component, policy, now, horizon)
+            until = now + datetime.timedelta(seconds=horizon)
+            outcome = _execute(repository, plan, lease, params["run_id"], progress, until)
     if outcome.failures:
         error = _incomplete(component, outcome)
         module.fail_json(msg=str(error), error=error.facts(), failures=outcome.failures)
@@ -253,11 +257,16 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
 
 
 def _execute(
-    module: AnsibleModule, repository: Repository, plan: ExpiryPlan, lease: Lease, locked_until: datetime.datetime
+    repository: Repository,
+    plan: ExpiryPlan,
+    lease: Lease,
+    run_id: str | None,
+    progress: Progress,
+    locked_until: datetime.datetime,
 ) -> Outcome:
-    recorder = Recorder(repository, module.params["run_id"], plan.component)
-    with recorder.step("expire") as step, Progress(module.params["progress_path"]) as progress:
-        expiry = Expiry(repository, plan, lease.check, module.params["run_id"], progress)
+    recorder = Recorder(repository, run_id, plan.component)
+    with recorder.step("expire") as step:
+        expiry = Expiry(repository, plan, lease.check, run_id, progress)
         expiry.extend_locks(locked_until)
         outcome = expiry.run()
         step.outcome = "failed" if outcome.failures else "changed" if outcome.changed else "ok"
@@ -289,7 +298,7 @@ def _result(module: AnsibleModule, plan: ExpiryPlan, outcome: Outcome) -> dict[s
     kept = len(plan.of("keep", "withdraw"))
     return {
         "changed": outcome.changed,
-        "message": _message(kept, outcome, module.check_mode),
+        "detail": _detail(kept, outcome, module.check_mode),
         "plan": rows,
         "plan_lines": plan_lines(rows),
         "kept": kept,
@@ -303,7 +312,7 @@ def _result(module: AnsibleModule, plan: ExpiryPlan, outcome: Outcome) -> dict[s
     }
 
 
-def _message(kept: int, outcome: Outcome, check_mode: bool) -> str:
+def _detail(kept: int, outcome: Outcome, check_mode: bool) -> str:
     count = len(outcome.expired) + len(outcome.finished)
     verb = "would be removed" if check_mode else "removed"
     remains = f", remains of {len(outcome.removed)} killed backup(s)" if outcome.removed else ""

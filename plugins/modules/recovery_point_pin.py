@@ -133,9 +133,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     RUN_OPTIONS,
     run_module,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding, shown_in
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.pin_change import PinWish, apply_pin, plan_pin
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
@@ -150,14 +151,16 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         return plan_pin(repository, component, params["recovery_point"], wish, _clock.now()).facts()
     holder = describe_holder(params["run_id"])
     ttl, wait = _clock.parse_duration(params["lease_ttl"]), _clock.parse_duration(params["lease_wait"])
-    with holding(repository, component, params["run_id"], holder, ttl, wait) as lease:
-        change = plan_pin(repository, component, params["recovery_point"], wish, repository.store.now())
-        recorder = Recorder(repository, params["run_id"], component)
-        with recorder.step(params["kind"], recovery_point=change.point_id, state=params["state"]) as step:
-            lease.check()
-            apply_pin(repository, change, wish)
-            step.outcome = "changed" if change.changed else "ok"
-            step.facts.update(reason=wish.reason, by=wish.by)
+    with Progress(params["progress_path"]) as progress:
+        shown = shown_in(progress, wait)
+        with holding(repository, component, params["run_id"], holder, ttl, wait, shown) as lease:
+            change = plan_pin(repository, component, params["recovery_point"], wish, repository.store.now())
+            recorder = Recorder(repository, params["run_id"], component)
+            with recorder.step(params["kind"], recovery_point=change.point_id, state=params["state"]) as step:
+                lease.check()
+                apply_pin(repository, change, wish)
+                step.outcome = "changed" if change.changed else "ok"
+                step.facts.update(reason=wish.reason, by=wish.by)
     return change.facts()
 
 

@@ -12,10 +12,42 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
 
+#: Documented by the fragment ``sre.runbooks.repository``; checked by ``_repository.s3_options``, which knows the defaults.
+S3_OPTION: dict[str, t.Any] = {
+    "type": "dict",
+    "apply_defaults": True,
+    "options": {
+        "endpoint_url": {"type": "str", "fallback": (env_fallback, ["SRE_RUNBOOKS_S3_ENDPOINT"])},
+        "region": {"type": "str", "fallback": (env_fallback, ["SRE_RUNBOOKS_S3_REGION"])},
+        "profile": {"type": "str", "fallback": (env_fallback, ["SRE_RUNBOOKS_S3_PROFILE"])},
+        "access_key": {"type": "str", "no_log": False, "fallback": (env_fallback, ["SRE_RUNBOOKS_S3_ACCESS_KEY"])},
+        "secret_key": {"type": "str", "no_log": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_S3_SECRET_KEY"])},
+        "session_token": {"type": "str", "no_log": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_S3_SESSION_TOKEN"])},
+        "addressing_style": {
+            "type": "str",
+            "default": "auto",
+            "choices": ["auto", "path", "virtual"],
+            "fallback": (env_fallback, ["SRE_RUNBOOKS_S3_ADDRESSING_STYLE"]),
+        },
+        "ca_bundle": {"type": "path", "fallback": (env_fallback, ["SRE_RUNBOOKS_S3_CA_BUNDLE"])},
+        "verify_certificates": {"type": "bool", "default": True},
+        "storage_class": {"type": "str"},
+        "server_side_encryption": {"type": "str", "default": "none", "choices": ["none", "AES256", "aws:kms"]},
+        "kms_key_id": {"type": "str", "no_log": False},
+        "lock_mode": {"type": "str", "default": "none", "choices": ["none", "governance", "compliance"]},
+        "lock_for": {"type": "str", "default": "0"},
+        "part_size": {"type": "bytes", "default": "8M"},
+        "concurrency": {"type": "int", "default": 4},
+        "max_attempts": {"type": "int", "default": 6},
+        "connect_timeout": {"type": "str", "default": "10s"},
+        "read_timeout": {"type": "str", "default": "1m"},
+    },
+}
 #: Documented by the fragment ``sre.runbooks.repository``.
 REPOSITORY_OPTIONS: dict[str, t.Any] = {
     "repository": {"type": "str", "required": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_REPOSITORY"])},
     "environment_name": {"type": "str", "required": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_ENVIRONMENT"])},
+    "s3": S3_OPTION,
 }
 #: Documented by the fragment ``sre.runbooks.run``.
 RUN_OPTIONS: dict[str, t.Any] = {
@@ -36,6 +68,21 @@ ENCRYPTION_OPTIONS: dict[str, t.Any] = {
         "no_log": False,
         "fallback": (env_fallback, ["SRE_RUNBOOKS_AGE_IDENTITY_FILE"]),
     },
+}
+#: Documented by the fragment ``sre.runbooks.signing.trust``.
+TRUST_OPTIONS: dict[str, t.Any] = {
+    "signing_public_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "require_signature": {"type": "bool", "default": False},
+}
+#: Documented by the fragment ``sre.runbooks.signing``.
+SIGNING_OPTIONS: dict[str, t.Any] = {
+    "signing_key": {"type": "str", "no_log": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_SIGNING_KEY"])},
+    "signing_key_file": {
+        "type": "path",
+        "no_log": False,
+        "fallback": (env_fallback, ["SRE_RUNBOOKS_SIGNING_KEY_FILE"]),
+    },
+    **TRUST_OPTIONS,
 }
 #: Documented by the fragment ``sre.runbooks.postgresql``; the names are those of community.postgresql.
 POSTGRESQL_OPTIONS: dict[str, t.Any] = {

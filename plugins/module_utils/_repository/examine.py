@@ -10,7 +10,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.anchors import (
     Anchors,
     check_anchors,
@@ -111,6 +111,18 @@ def examine(repository: Repository, component: str, question: Question) -> Exami
         found = _examine(repository, component, question)
         found.findings = [finding for finding in found.findings if finding.id in first]
     return found
+
+
+def not_intact(found: Examination) -> IntegrityError:
+    """The error that says what is wrong with the history."""
+    first = found.findings[0]
+    return IntegrityError(
+        f"the history of its recovery points is not the one that was written: {len(found.findings)} findings",
+        found.component,
+        expected=first.expected,
+        found=" | ".join(f"{finding.kind}: {finding.detail} ({finding.found})" for finding in found.findings[:10]),
+        next_command=first.next_command,
+    )
 
 
 def head_text(head: Entry | Link) -> str:

@@ -361,7 +361,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     request = request_from(params)
     repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     recorder = Recorder(repository, None if module.check_mode else params["run_id"], request.component)
-    access = Access(params["repository"], request.component, passphrases(params), params["s3"])
+    access = Access(params["repository"], request.component, passphrases(params), params.get("s3"))
     with Progress(None if module.check_mode else params["progress_path"]) as progress:
         restore = PitrRestore(request, repository, access, address_from(params), Phases(recorder), progress)
         act = restore.release if params["release"] else restore.run

@@ -126,6 +126,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings 
     PointOpenings,
     look_into,
     spelt,
+    unreadable_here,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import (
     PointListing,
@@ -145,7 +146,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             params["encryption_identity"], params["encryption_identity_file"], params["encryption_identity_files"]
         )
     )
-    repository = open_repository(params["repository"], params["environment_name"])
+    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     listing = list_points(repository, params["component"])
     deep = params["depth"] == "object"
     found = [look_into(repository, point, ring, deep) for point in _chosen(listing, params["recovery_point"])]
@@ -202,11 +203,9 @@ def _problems(found: list[PointOpenings], ring: KeyRing, recipients: list[str]) 
             f"damaged headers in {_listed([openings.point.point_id for openings in damaged])}: {damaged[0].problems[0]}; "
             "next: ansible-playbook sre.runbooks.verify_backups"
         )
-    if ring and recipients and not ring.needs_payload and not set(recipients) & set(ring.recipients):
-        problems.append(
-            f"what is backed up from now on opens with no identity here; expected: that of one of {', '.join(recipients)}; "
-            f"found: those of {', '.join(ring.recipients)}; next: make sure that somebody keeps one of the former"
-        )
+    unreadable = unreadable_here(recipients, ring.identities)
+    if unreadable is not None:
+        problems.append(unreadable)
     return problems
 
 

@@ -118,7 +118,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         raise Refused("lease_confirm is not the component", component, expected=component, found=repr(confirm))
     if not params["run_id"] and not (params["state"] == "released" and confirm):
         raise InvalidInput("whose lease is not said", component, expected="run_id", found="none")
-    repository = open_repository(params["repository"], params["environment_name"])
+    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     if params["state"] == "released":
         return _released(module, repository)
     if module.check_mode:

@@ -239,7 +239,7 @@ class _Present:
         self.passphrases = configuration.passphrases(params)
         self.path = archiving.config_path(params["config_dir"], self.component)
         self.timeout_s = _clock.parse_duration(params["timeout"])
-        self.repository = open_repository(params["repository"], params["environment_name"], params.get("s3"))
+        self.repository = open_repository(params["repository"], params["environment_name"], params["s3"])
         self.program = command.find_program(self.component)
         self.version = command.version(self.component, self.program)
         self.facts = look_at_server(self.address, self.component)

@@ -219,7 +219,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age import check_recipients
-from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding
+from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding, Identities
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import address_from
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.dump import DumpOptions
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import FIRST_STRICT, loads_into
@@ -228,6 +228,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding, shown_in
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings import unreadable_here
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import (
     PointListing,
     begin_point,
@@ -319,14 +320,19 @@ def _open(module: AnsibleModule) -> Repository | None:
     url, environment = module.params["repository"], module.params["environment_name"]
     if module.check_mode:
         # An earlier task of the same check may only have predicted the repository.
-        return initialise_repository(url, environment, check_mode=True)[0]
-    return open_repository(url, environment)
+        return initialise_repository(url, environment, True, module.params["s3"])[0]
+    return open_repository(url, environment, module.params["s3"])
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     component = check_component(params["component"])
     recipients = check_recipients(params["encryption_recipients"])
+    unreadable = unreadable_here(
+        recipients, Identities(params["encryption_identity"], params["encryption_identity_file"])
+    )
+    if unreadable is not None:
+        module.warn(f"{component}: {unreadable}")
     need, options = Need(params, recipients), _options(params)
     encoding = Encoding(recipients=recipients, level=params["compression_level"])
     repository = _open(module)

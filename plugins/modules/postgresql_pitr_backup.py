@@ -230,7 +230,7 @@ class _Call:
             incremental_s=_clock.parse_duration(params["incremental_interval"]),
             interval_s=_clock.parse_duration(params["interval"]) if params["interval"] else self.rpo_s / 2,
         )
-        self.repository = open_repository(params["repository"], params["environment_name"], params.get("s3"))
+        self.repository = open_repository(params["repository"], params["environment_name"], params["s3"])
         self.engine = PostgresqlPitrEngine(
             self.address, self.component, self.repository.url, params.get("s3"), params["config_dir"], params["jobs"]
         )

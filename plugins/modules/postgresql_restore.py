@@ -353,7 +353,7 @@ def request_from(params: dict[str, t.Any]) -> RestoreRequest:
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     request = request_from(params)
-    repository = open_repository(params["repository"], params["environment_name"])
+    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     recorder = Recorder(repository, None if module.check_mode else params["run_id"], request.component)
     with Progress(None if module.check_mode else params["progress_path"]) as progress:
         restore = Restore(

@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - sre.runbooks.attributes
   - sre.runbooks.attributes.info_module
+  - sre.runbooks.repository.s3
 requirements:
   - psycopg >= 3.1, for probes of kind V(postgresql)
 options:
@@ -42,6 +43,9 @@ options:
       - "B(recovery_point): C(component), C(repository) and C(environment_name) (default: those of the module); expects a
         recovery point of at least C(minimum_level) (default taken) that is not older than C(rpo), and with
         C(drill_interval) a successful restore drill within that time. A damaged recovery point is a warning."
+      - "B(encryption): C(component), C(identity_file) (age identities on this host), C(repository) and C(environment_name)
+        (default: those of the module); expects that the identities open the headers of every recovery point. A point that
+        they do not open is a warning, and a failure when it is the newest."
       - "B(disk): C(path); expects C(free_percent) (default 10), C(free_bytes) (such as 5 GiB), C(free_inodes_percent);
         below C(warning_percent) is a warning."
       - "B(process): C(pid_file) (of M(sre.runbooks.background_process) or a common one) or C(pattern) (a regular
@@ -51,12 +55,12 @@ options:
     required: true
   repository:
     description:
-      - The repository of V(recovery_point) probes that name none.
+      - The repository of V(recovery_point) and V(encryption) probes that name none.
       - Falls back to the environment variable E(SRE_RUNBOOKS_REPOSITORY).
     type: str
   environment_name:
     description:
-      - The environment of V(recovery_point) probes that name none.
+      - The environment of V(recovery_point) and V(encryption) probes that name none.
       - Falls back to the environment variable E(SRE_RUNBOOKS_ENVIRONMENT).
     type: str
   concurrency:
@@ -170,7 +174,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
-from ansible_collections.sre.runbooks.plugins.module_utils._module import run_module
+from ansible_collections.sre.runbooks.plugins.module_utils._module import S3_OPTION, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import secrets_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.engine import (
     Result,
@@ -212,7 +216,7 @@ def _work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     # Ansible would black out every text of every probe; what is secret in them is known better.
     module.no_log_values = {secret for raw in params["probes"] for secret in secrets_of(raw, KINDS)}
-    session = Session(params["repository"], params["environment_name"])
+    session = Session(params["repository"], params["environment_name"], params["s3"])
     probes = declare_all(params["probes"], session)
     started = time.monotonic()
     results, interrupted = run_probes(probes, session.close, params["concurrency"])
@@ -240,6 +244,7 @@ def main() -> None:
             "probes": {"type": "list", "elements": "dict", "required": True, "no_log": True},
             "repository": {"type": "str", "fallback": (env_fallback, ["SRE_RUNBOOKS_REPOSITORY"])},
             "environment_name": {"type": "str", "fallback": (env_fallback, ["SRE_RUNBOOKS_ENVIRONMENT"])},
+            "s3": S3_OPTION,
             "concurrency": {"type": "int", "default": 1000},
             "fail": {"type": "bool", "default": True},
         },

@@ -236,7 +236,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     component = check_component(params["component"])
     policy = Policy.from_options(params)
     horizon = _clock.parse_duration(params["lock_horizon"])
-    repository = open_repository(params["repository"], params["environment_name"])
+    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     if module.check_mode:
         plan = plan_expiry(repository, component, policy, _clock.now(), horizon)
         return _result(module, plan, _predicted(plan))

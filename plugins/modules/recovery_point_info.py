@@ -214,7 +214,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if params["limit"] < 0:
         raise InvalidInput("not a limit", expected="a number from 0", found=str(params["limit"]))
     wanted = _wish(params)
-    repository = open_repository(params["repository"], params["environment_name"])
+    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     if params["recovery_point"]:
         # Says clearly that it is not there, or is damaged, instead of listing nothing.
         load_point(repository, params["component"], params["recovery_point"])

@@ -146,7 +146,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     component = check_component(params["component"])
     wish = _wish(params)
-    repository = open_repository(params["repository"], params["environment_name"])
+    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     if module.check_mode:
         return plan_pin(repository, component, params["recovery_point"], wish, _clock.now()).facts()
     holder = describe_holder(params["run_id"])

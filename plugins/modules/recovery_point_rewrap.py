@@ -135,7 +135,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             params["encryption_identity"], params["encryption_identity_file"], params["encryption_identity_files"]
         )
     )
-    repository = open_repository(params["repository"], params["environment_name"])
+    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     rotation = Rotation(repository, component, recipients, ring, params["depth"], params["allow_unproven"])
     if module.check_mode:
         refuse_held(repository, component, params["run_id"])

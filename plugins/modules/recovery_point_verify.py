@@ -136,7 +136,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import R
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     reverify_after = 0.0 if params["force"] else _clock.parse_duration(params["reverify_after"])
-    repository = open_repository(params["repository"], params["environment_name"])
+    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     point = _find(module, repository, params["component"], params["recovery_point"])
     if _proven(point, reverify_after):
         return {"changed": False, "read": False, "recovery_point": point.facts()}

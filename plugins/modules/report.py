@@ -330,7 +330,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     outcomes = [outcome_of(given, problems) for given in params["components"] if given["name"]]
     repository: Repository | None = None
     try:
-        repository = open_repository(params["repository"], params["environment_name"])
+        repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     except RepositoryError as error:
         problems.append(f"the repository could not be used: {error}")
     context = describe(module, repository, problems)

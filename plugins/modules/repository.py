@@ -136,7 +136,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.repositor
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
-    store = open_store(params["repository"])
+    store = open_store(params["repository"], params["s3"])
     shared = shared_file_systems(store, params["data_paths"])
     if shared and not params["allow_same_filesystem"]:
         raise Refused(
@@ -146,7 +146,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             next_command="give another place, or allow_same_filesystem: true where both may be lost together",
         )
     environment = params["environment_name"]
-    repository, created = initialise_repository(params["repository"], environment, module.check_mode)
+    repository, created = initialise_repository(params["repository"], environment, module.check_mode, params["s3"])
     if repository is not None and not module.check_mode:
         repository.store.check_writable()
     identity = {"url": store.url, "environment": environment}

@@ -161,7 +161,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.repositor
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
-    repository = open_repository(module.params["repository"], module.params["environment_name"])
+    repository = open_repository(module.params["repository"], module.params["environment_name"], module.params["s3"])
     components = [_component(repository, name) for name in list_components(repository)]
     return {
         "changed": False,

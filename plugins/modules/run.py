@@ -148,7 +148,7 @@ def start(module: AnsibleModule) -> dict[str, t.Any]:
     if module.check_mode:
         return {"changed": False, "run_id": run_id, "record": False, "interrupted": []}
     try:
-        repository = open_repository(params["repository"], params["environment_name"])
+        repository = open_repository(params["repository"], params["environment_name"], params["s3"])
         interrupted, problems = close_interrupted(repository)
         run = start_run(
             repository,
@@ -174,7 +174,7 @@ def finish(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     if module.check_mode:
         return {"changed": False, "run_id": params["run_id"], "record": False, "verdict": params["verdict"]}
-    repository = open_repository(params["repository"], params["environment_name"])
+    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     closing = close_run(repository, params["run_id"], params["verdict"], params["reason"])
     return {"changed": False, "run_id": params["run_id"], "record": True, "verdict": closing["verdict"]}
 

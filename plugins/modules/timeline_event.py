@@ -125,7 +125,7 @@ def record(module: AnsibleModule, started: datetime.datetime | None, duration_s:
     params = module.params
     facts = {"message": params["detail"]} if params["detail"] else {}
     try:
-        repository = open_repository(params["repository"], params["environment_name"])
+        repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     except RepositoryError as error:
         module.warn(f"not on the timeline: {error}")
         return False

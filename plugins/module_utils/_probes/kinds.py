@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Probe, declare
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.disk import DISK
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.encryption import ENCRYPTION
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.engine import Turnstile
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import HTTP
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import Connections
@@ -19,15 +20,23 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.process impor
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.recovery_point import RECOVERY_POINT
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tcp import TCP
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (HTTP, TCP, POSTGRESQL, RECOVERY_POINT, DISK, PROCESS)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (HTTP, TCP, POSTGRESQL, RECOVERY_POINT, ENCRYPTION, DISK, PROCESS)
+}
 
 
 class Session:
     """Connections, TLS contexts and turnstiles of one call. Close it in the event loop that used it."""
 
-    def __init__(self, repository: str | None = None, environment_name: str | None = None) -> None:
+    def __init__(
+        self,
+        repository: str | None = None,
+        environment_name: str | None = None,
+        s3: dict[str, t.Any] | None = None,
+    ) -> None:
         self.repository = repository
         self.environment_name = environment_name
+        self.s3 = s3
         self.connections = Connections()
         self._turnstiles: dict[t.Any, Turnstile] = {}
         self._contexts: dict[t.Any, ssl.SSLContext] = {}

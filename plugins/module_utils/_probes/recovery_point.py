@@ -43,6 +43,7 @@ class RecoveryPointCheck(BlockingCheck):
         self._component: str | None = options["component"]
         self._repository: str | None = options["repository"] or session.repository
         self._environment: str | None = options["environment_name"] or session.environment_name
+        self._s3 = session.s3
         if self._component is None:
             raise ValueError("a component is needed")
         if not self._repository or not self._environment:
@@ -61,7 +62,7 @@ class RecoveryPointCheck(BlockingCheck):
         from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
 
         try:
-            repository = open_repository(t.cast(str, self._repository), t.cast(str, self._environment))
+            repository = open_repository(t.cast(str, self._repository), t.cast(str, self._environment), self._s3)
             listing = list_points(repository, t.cast(str, self._component))
             now = _clock.now()  # the store's own clock may only be had by writing
         except RepositoryError as error:

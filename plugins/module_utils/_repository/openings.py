@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_time
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     IntegrityError,
+    InvalidInput,
+    MissingRequirement,
     ObjectMissing,
     RepositoryError,
     RunbookError,
@@ -90,6 +92,28 @@ class KeyRing:
             if error.found is not None and "header" in error.found:
                 raise
         return True
+
+
+def unreadable_here(recipients: t.Sequence[str], identities: Identities) -> str | None:
+    """Why nobody here could open what is encrypted for ``recipients``, in a sentence; None when somebody can.
+
+    None too where that cannot be told: without identities, with ones of another kind, or without the library. It may be
+    wanted: an offline key is only brought out to restore.
+    """
+    if not recipients or not identities:
+        return None
+    try:
+        ring = KeyRing(identities)
+    except MissingRequirement:
+        return None
+    except InvalidInput as error:
+        return str(error)
+    if ring.needs_payload or set(recipients) & set(ring.recipients):
+        return None
+    return (
+        f"what is backed up opens with no identity here; expected: that of one of {', '.join(recipients)}; "
+        f"found: those of {', '.join(ring.recipients) or 'nobody'}; next: make sure that somebody keeps one of the former"
+    )
 
 
 def read_start(store: Store, stored: StoredObject, payload: int = 0) -> tuple[Header, bytes]:

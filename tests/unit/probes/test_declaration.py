@@ -21,6 +21,7 @@ GOOD: dict[str, dict[str, t.Any]] = {
     "tcp": {"host": "localhost", "port": 80},
     "postgresql": {"host": "localhost"},
     "recovery_point": {"component": "db", "rpo": "1h", "repository": "file:///x", "environment_name": "local"},
+    "encryption": {"component": "db", "identity_file": "/i", "repository": "file:///r", "environment_name": "local"},
     "disk": {"path": "/"},
     "process": {"pattern": "postgres"},
 }

@@ -247,7 +247,7 @@ class _Present:
         if not params["replace_archiving"]:
             archiving.refuse_foreign_archiving(self.facts, self.path, self.component)
         self.target = archiving.choose_target(
-            self.repository, self.component, self.passphrases, params.get("s3"), self.facts.os_user
+            self.repository, self.component, self.passphrases, params["s3"], self.facts.os_user
         )
         self.stanza: StanzaPlan = plan_stanza(self.target.info, self.facts, self.component, params["replace_server"])
         extra = {"lock-path": archiving.lock_path(self.path)}

@@ -53,3 +53,19 @@ options:
     type: bool
     default: false
 """
+
+    # For modules that sign and need not choose whom to believe: sre.runbooks.signing.key.
+    KEY = r"""
+options:
+  signing_key:
+    description:
+      - The text of a minisign secret key without a password, with which the documents that are written are signed.
+      - Falls back to the environment variable E(SRE_RUNBOOKS_SIGNING_KEY).
+      - Without a key nothing is signed. Signing needs the Python library cryptography.
+    type: str
+  signing_key_file:
+    description:
+      - The file of that key, on the host where the task runs.
+      - Falls back to the environment variable E(SRE_RUNBOOKS_SIGNING_KEY_FILE).
+    type: path
+"""

@@ -74,16 +74,17 @@ TRUST_OPTIONS: dict[str, t.Any] = {
     "signing_public_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "require_signature": {"type": "bool", "default": False},
 }
-#: Documented by the fragment ``sre.runbooks.signing``.
-SIGNING_OPTIONS: dict[str, t.Any] = {
+#: Documented by the fragment ``sre.runbooks.signing.key``, for modules that sign and need not choose whom to believe.
+SIGNING_KEY_OPTIONS: dict[str, t.Any] = {
     "signing_key": {"type": "str", "no_log": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_SIGNING_KEY"])},
     "signing_key_file": {
         "type": "path",
         "no_log": False,
         "fallback": (env_fallback, ["SRE_RUNBOOKS_SIGNING_KEY_FILE"]),
     },
-    **TRUST_OPTIONS,
 }
+#: Documented by the fragment ``sre.runbooks.signing``.
+SIGNING_OPTIONS: dict[str, t.Any] = {**SIGNING_KEY_OPTIONS, **TRUST_OPTIONS}
 #: Documented by the fragment ``sre.runbooks.postgresql``; the names are those of community.postgresql.
 POSTGRESQL_OPTIONS: dict[str, t.Any] = {
     "login_host": {"type": "str", "default": "", "fallback": (env_fallback, ["PGHOST"])},

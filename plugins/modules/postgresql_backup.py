@@ -23,6 +23,7 @@ description:
 extends_documentation_fragment:
   - sre.runbooks.attributes
   - sre.runbooks.repository
+  - sre.runbooks.signing
   - sre.runbooks.run
   - sre.runbooks.lease
   - sre.runbooks.encryption
@@ -216,6 +217,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     POSTGRESQL_OPTIONS,
     REPOSITORY_OPTIONS,
     RUN_OPTIONS,
+    SIGNING_OPTIONS,
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age import check_recipients
@@ -240,6 +242,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.repositor
     initialise_repository,
     open_repository,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
 
@@ -321,7 +324,7 @@ def _open(module: AnsibleModule) -> Repository | None:
     if module.check_mode:
         # An earlier task of the same check may only have predicted the repository.
         return initialise_repository(url, environment, True, module.params["s3"])[0]
-    return open_repository(url, environment, module.params["s3"])
+    return with_signing(open_repository(url, environment, module.params["s3"]), module.params)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -394,6 +397,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **REPOSITORY_OPTIONS,
+            **SIGNING_OPTIONS,
             **RUN_OPTIONS,
             **LEASE_OPTIONS,
             **ENCRYPTION_OPTIONS,

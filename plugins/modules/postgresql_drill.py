@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - sre.runbooks.attributes
   - sre.runbooks.attributes.bookkeeping
   - sre.runbooks.repository
+  - sre.runbooks.signing
   - sre.runbooks.run
   - sre.runbooks.encryption
 requirements:
@@ -173,6 +174,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     ENCRYPTION_OPTIONS,
     REPOSITORY_OPTIONS,
     RUN_OPTIONS,
+    SIGNING_OPTIONS,
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
@@ -181,6 +183,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.drill imp
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
 
@@ -204,7 +207,7 @@ def request_from(params: dict[str, t.Any]) -> DrillRequest:
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     request = request_from(params)
-    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
+    repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
     identities = Identities(params["encryption_identity"], params["encryption_identity_file"])
     recorder = Recorder(repository, None if module.check_mode else params["run_id"], request.component)
     with Progress(None if module.check_mode else params["progress_path"]) as progress:
@@ -220,6 +223,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **REPOSITORY_OPTIONS,
+            **SIGNING_OPTIONS,
             **RUN_OPTIONS,
             **ENCRYPTION_OPTIONS,
             "component": {"type": "str", "required": True},

@@ -22,6 +22,7 @@ description:
 extends_documentation_fragment:
   - sre.runbooks.attributes
   - sre.runbooks.repository
+  - sre.runbooks.signing
   - sre.runbooks.run
   - sre.runbooks.lease
   - sre.runbooks.postgresql
@@ -193,6 +194,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     POSTGRESQL_OPTIONS,
     REPOSITORY_OPTIONS,
     RUN_OPTIONS,
+    SIGNING_OPTIONS,
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest import catalogue, schedule, switch
@@ -210,6 +212,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.points im
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import DAMAGED
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
 
@@ -230,9 +233,11 @@ class _Call:
             incremental_s=_clock.parse_duration(params["incremental_interval"]),
             interval_s=_clock.parse_duration(params["interval"]) if params["interval"] else self.rpo_s / 2,
         )
-        self.repository = open_repository(params["repository"], params["environment_name"], params["s3"])
+        self.repository = with_signing(
+            open_repository(params["repository"], params["environment_name"], params["s3"]), params
+        )
         self.engine = PostgresqlPitrEngine(
-            self.address, self.component, self.repository.url, params.get("s3"), params["config_dir"], params["jobs"]
+            self.address, self.component, self.repository.url, params["s3"], params["config_dir"], params["jobs"]
         )
         self.plan: PitrPlan = self.engine.plan()
         self.before = self.newest()
@@ -379,6 +384,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **REPOSITORY_OPTIONS,
+            **SIGNING_OPTIONS,
             **RUN_OPTIONS,
             **LEASE_OPTIONS,
             **POSTGRESQL_OPTIONS,

@@ -26,6 +26,7 @@ description:
 extends_documentation_fragment:
   - sre.runbooks.attributes
   - sre.runbooks.repository
+  - sre.runbooks.signing
   - sre.runbooks.run
   - sre.runbooks.lease
   - sre.runbooks.encryption
@@ -290,6 +291,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     POSTGRESQL_OPTIONS,
     REPOSITORY_OPTIONS,
     RUN_OPTIONS,
+    SIGNING_OPTIONS,
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
@@ -300,6 +302,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore_t
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
 #: Options that mean the same in the request.
@@ -353,7 +356,7 @@ def request_from(params: dict[str, t.Any]) -> RestoreRequest:
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     request = request_from(params)
-    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
+    repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
     recorder = Recorder(repository, None if module.check_mode else params["run_id"], request.component)
     with Progress(None if module.check_mode else params["progress_path"]) as progress:
         restore = Restore(
@@ -388,6 +391,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **REPOSITORY_OPTIONS,
+            **SIGNING_OPTIONS,
             **RUN_OPTIONS,
             **LEASE_OPTIONS,
             **ENCRYPTION_OPTIONS,

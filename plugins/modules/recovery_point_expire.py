@@ -84,6 +84,7 @@ options:
     default: "0"
 extends_documentation_fragment:
   - sre.runbooks.repository
+  - sre.runbooks.signing.key
   - sre.runbooks.run
   - sre.runbooks.lease
   - sre.runbooks.attributes
@@ -217,6 +218,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     LEASE_OPTIONS,
     REPOSITORY_OPTIONS,
     RUN_OPTIONS,
+    SIGNING_KEY_OPTIONS,
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
@@ -227,6 +229,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders i
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding, shown_in
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.retention_policy import Policy
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.retention_text import plan_lines
 
@@ -236,7 +239,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     component = check_component(params["component"])
     policy = Policy.from_options(params)
     horizon = _clock.parse_duration(params["lock_horizon"])
-    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
+    repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
     if module.check_mode:
         plan = plan_expiry(repository, component, policy, _clock.now(), horizon)
         return _result(module, plan, _predicted(plan))
@@ -338,6 +341,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **REPOSITORY_OPTIONS,
+            **SIGNING_KEY_OPTIONS,
             **RUN_OPTIONS,
             **LEASE_OPTIONS,
             "component": {"type": "str", "required": True},

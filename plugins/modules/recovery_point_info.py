@@ -48,6 +48,7 @@ options:
     default: false
 extends_documentation_fragment:
   - sre.runbooks.repository
+  - sre.runbooks.signing.trust
   - sre.runbooks.attributes.info_module
 seealso:
   - module: sre.runbooks.recovery_point_verify
@@ -201,12 +202,17 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
-from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, run_module
+from ansible_collections.sre.runbooks.plugins.module_utils._module import (
+    REPOSITORY_OPTIONS,
+    TRUST_OPTIONS,
+    run_module,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.pins import list_pins
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points, load_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import DAMAGED, at_least
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -214,7 +220,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if params["limit"] < 0:
         raise InvalidInput("not a limit", expected="a number from 0", found=str(params["limit"]))
     wanted = _wish(params)
-    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
+    repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
     if params["recovery_point"]:
         # Says clearly that it is not there, or is damaged, instead of listing nothing.
         load_point(repository, params["component"], params["recovery_point"])
@@ -272,6 +278,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **REPOSITORY_OPTIONS,
+            **TRUST_OPTIONS,
             "component": {"type": "str", "required": True},
             "recovery_point": {"type": "str"},
             "before": {"type": "str"},

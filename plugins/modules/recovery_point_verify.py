@@ -39,6 +39,7 @@ options:
     default: false
 extends_documentation_fragment:
   - sre.runbooks.repository
+  - sre.runbooks.signing
   - sre.runbooks.run
   - sre.runbooks.encryption.identity
   - sre.runbooks.pitr
@@ -110,6 +111,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     PITR_OPTIONS,
     REPOSITORY_OPTIONS,
     RUN_OPTIONS,
+    SIGNING_OPTIONS,
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.catalogue import ENGINE
@@ -129,6 +131,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs im
     write_proof,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import VerifyResult, verify_point
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
@@ -136,14 +139,14 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import R
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     reverify_after = 0.0 if params["force"] else _clock.parse_duration(params["reverify_after"])
-    repository = open_repository(params["repository"], params["environment_name"], params["s3"])
+    repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
     point = _find(module, repository, params["component"], params["recovery_point"])
     if _proven(point, reverify_after):
         return {"changed": False, "read": False, "recovery_point": point.facts()}
     if module.check_mode:
         return {"changed": False, "read": True, "recovery_point": point.facts()}
     identities = Identities(params["encryption_identity"], params["encryption_identity_file"])
-    reader = PgbackrestReader(repository, passphrases(params), params.get("s3")) if point.engine == ENGINE else None
+    reader = PgbackrestReader(repository, passphrases(params), params["s3"]) if point.engine == ENGINE else None
     recorder = Recorder(repository, params["run_id"], point.component)
     with recorder.step("verify", recovery_point=point.point_id) as step, Progress(params["progress_path"]) as progress:
         began = time.monotonic()
@@ -209,6 +212,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **REPOSITORY_OPTIONS,
+            **SIGNING_OPTIONS,
             **RUN_OPTIONS,
             **PITR_OPTIONS,
             "encryption_identity": ENCRYPTION_OPTIONS["encryption_identity"],

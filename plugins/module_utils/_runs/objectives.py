@@ -26,9 +26,10 @@ _REQUIRED = {
     "restore": ("rto",),
     "rebuild": ("rpo", "rto"),
     "health": (),
+    "verify": (),
     "other": (),
 }
-_JUDGED = {**_REQUIRED, "restore": ("rpo", "rto"), "health": ("rpo",), "other": ("rpo", "rto")}
+_JUDGED = {**_REQUIRED, "restore": ("rpo", "rto"), "health": ("rpo",), "verify": (), "other": ("rpo", "rto")}
 
 
 @dataclasses.dataclass
@@ -69,8 +70,8 @@ class Objective:
 
 
 def runbook_kind(runbook: str) -> str:
-    """backup, drill, restore, rebuild, health or other, from the runbook's name."""
-    words = (("drill", "drill"), ("rebuild", "rebuild"), ("back_up", "backup"), ("backup", "backup"))
+    """backup, drill, restore, rebuild, health, verify or other, from the runbook's name."""
+    words = (("verify", "verify"), ("expire", "other"), ("drill", "drill"), ("rebuild", "rebuild"), ("back_up", "backup"), ("backup", "backup"))
     for word, kind in (*words, ("restore", "restore"), ("health", "health")):
         if word in runbook:
             return kind

@@ -34,6 +34,8 @@ PROBE = {"name": "port", "outcome": "ok", "critical": True}
         ("restore_components", "restore"),
         ("rebuild_environment", "rebuild"),
         ("check_health", "health"),
+        ("verify_backups", "verify"),
+        ("expire_backups", "other"),
         ("rotate_secrets", "other"),
     ],
 )

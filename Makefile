@@ -8,6 +8,8 @@ SHELL := bash
 
 CORE := 2.19
 NEWEST_CORE := 2.21
+# Where the demo keeps its repository: file, or s3 for a bucket of an S3 gateway on loopback.
+REPOSITORY := file
 # Looked up in the recipes, so that `make help` and `make clean` prepare nothing.
 in_core = bin=$$(tools/environment $(1)); export PATH="$$bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/.local/collections"
 PYTEST := python -m pytest -q -p no:cacheprovider
@@ -23,8 +25,8 @@ setup: system-packages ## prepare system packages and the Python environments
 system-packages: ## install missing system packages (root on Debian), or name them
 	@tools/system-packages
 
-demo: ## back up, prove, destroy and rebuild a real PostgreSQL environment in about five minutes
-	@$(call in_core,$(CORE)); python tools/demo up
+demo: ## back up, prove, destroy and rebuild a real PostgreSQL environment in about five minutes (REPOSITORY=s3: in a bucket)
+	@$(call in_core,$(CORE)); python tools/demo up $(REPOSITORY)
 
 demo-down: ## stop the demo and remove what it made
 	@python3 tools/demo down

@@ -15,7 +15,7 @@ import typing as t
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 #: What the environment keeps below its root; everything else there (collections, other people's files) is left alone.
-PARTS = ("servers", "repository", "kit", "witness", "reports", "ports.json", "servers-dir")
+PARTS = ("servers", "repository", "object-store", "kit", "witness", "reports", "ports.json", "servers-dir")
 
 
 def free_port() -> int:
@@ -30,22 +30,26 @@ class LocalEnvironment:
 
     :arg root: its directory; several environments may run side by side in different ones.
     :arg bin_dir: where ansible-playbook is, as printed by ``tools/environment``.
+    :arg repository: ``file``, or ``s3`` for a bucket of an S3 gateway that belongs to the environment.
     """
 
-    def __init__(self, root: pathlib.Path, bin_dir: str) -> None:
+    def __init__(self, root: pathlib.Path, bin_dir: str, repository: t.Literal["file", "s3"] = "file") -> None:
         self.root = root.resolve()
         self.bin_dir = bin_dir
+        self.repository = repository
 
     def variables(self) -> dict[str, str]:
         """The environment variables of every ansible-playbook; the ports are chosen once and remembered."""
         remembered = self.root / "ports.json"
         if not remembered.exists():
             self.root.mkdir(parents=True, exist_ok=True)
-            ports = {"postgresql": free_port(), "api": free_port()}
+            ports = {"postgresql": free_port(), "api": free_port(), "s3": free_port()}
             remembered.write_text(json.dumps(ports) + "\n", encoding="utf-8")
         ports = json.loads(remembered.read_text(encoding="utf-8"))
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "AWS_"))}
         return {
-            **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
+            **inherited,
+            **(self._bucket(ports["s3"]) if self.repository == "s3" else {}),
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
             "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
@@ -53,6 +57,17 @@ class LocalEnvironment:
             "SRE_RUNBOOKS_LOCAL": str(self.root),
             "SRE_RUNBOOKS_LOCAL_POSTGRESQL_PORT": str(ports["postgresql"]),
             "SRE_RUNBOOKS_LOCAL_API_PORT": str(ports["api"]),
+        }
+
+    def _bucket(self, port: int) -> dict[str, str]:
+        """The gateway's program, built by the first use, its port, and the repository in it."""
+        program = subprocess.run(
+            [str(ROOT / "tools" / "servers"), "versitygw"], stdout=subprocess.PIPE, check=True, text=True
+        )
+        return {
+            "SRE_RUNBOOKS_REPOSITORY": "s3://local/repository",
+            "SRE_RUNBOOKS_LOCAL_S3_PROGRAM": program.stdout.strip(),
+            "SRE_RUNBOOKS_LOCAL_S3_PORT": str(port),
         }
 
     def command(self, playbook: str, *arguments: str) -> list[str]:
@@ -80,7 +95,7 @@ class LocalEnvironment:
 
     def processes(self) -> list[int]:
         """What still runs of this environment: processes whose command line names one of its directories."""
-        places = [f"{self.root}/{name}" for name in ("servers", "witness", "kit")]
+        places = [f"{self.root}/{name}" for name in ("servers", "object-store", "witness", "kit")]
         places += [place for place in [self.outside()] if place]
         found = []
         for entry in pathlib.Path("/proc").iterdir():

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import re
@@ -362,4 +363,6 @@ def remove_incomplete(repository: Repository, component: str, keep: str | None =
         except NotPermitted:  # an identity that may only create; the retention identity removes it
             continue
         removed.append(point_id)
+    with contextlib.suppress(NotPermitted):
+        store.forget_unfinished(points_prefix(component), None if keep is None else point_prefix(component, keep))
     return removed

@@ -82,7 +82,9 @@ def measure_rpo(
     point's age when the run started, since what was lost was written between the two.
     """
     if observed_s is not None:
-        return Objective(target_s, observed_s, None, "observed: what was lost against the recovery point")
+        # A backup is observed by engines that archive continuously: their points only say where a restore begins.
+        basis = "what the archive did not hold yet" if kind == "backup" else "what was lost against the recovery point"
+        return Objective(target_s, observed_s, None, f"observed: {basis}")
     if kind in ("restore", "rebuild"):
         if seen.chosen is None:
             return Objective(target_s)

@@ -98,7 +98,9 @@ class Site:
         root = self.directory / "repository"
         return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
-    def play(self, *arguments: str, recipients: t.Sequence[str], identity: str) -> subprocess.CompletedProcess[str]:
+    def play(
+        self, *arguments: str, recipients: t.Sequence[str], identity: str, playbook: str = "rotate_encryption_key"
+    ) -> subprocess.CompletedProcess[str]:
         inventory = self.directory / "inventory.yml"
         variables = {
             "environment_name": "local",
@@ -113,7 +115,7 @@ class Site:
         inventory.write_text(yaml.safe_dump({"components": {"hosts": {"db": {}}, "vars": variables}}))
         program = pathlib.Path(sys.executable).parent / "ansible-playbook"
         return subprocess.run(
-            [str(program), "-i", str(inventory), "sre.runbooks.rotate_encryption_key", *arguments],
+            [str(program), "-i", str(inventory), f"sre.runbooks.{playbook}", *arguments],
             cwd=self.directory,
             env={
                 **os.environ,
@@ -253,6 +255,22 @@ def test_a_damaged_point_does_not_keep_the_others_from_it(site: Site) -> None:
     assert stored.name in result["msg"] and result["rewrapped"] == 2
     assert not list_rewraps(site.repository.store, points[1].prefix).whole
     assert site.rewrap(["new"], ["old", "new"])["rewrapped"] == 0
+
+
+def test_a_lost_key_is_named_by_the_health_check_and_before_a_rebuild(site: Site) -> None:
+    site.take("old", "new", age=2)
+    newest = site.take("old", age=1)
+    without_server = {"db answers": "there is no server", "db has space": "nor a disk of its own"}
+    disabled = ["-e", json.dumps({"health_probes_disabled": without_server})]
+    rotated: dict[str, t.Any] = {"recipients": ["new"], "identity": "new"}
+    health = site.play(*disabled, playbook="check_health", **rotated)
+    assert health.returncode != 0, health.stdout
+    assert f"{newest.point_id} does not open here: it is encrypted for {site.keys.recipients['old']}" in health.stdout
+    before = site.tree()
+    rebuild = site.play("-e", "rebuild_confirm=local", playbook="rebuild_environment", **rotated)
+    assert rebuild.returncode != 0 and site.tree() == before, rebuild.stdout
+    for named in (newest.point_id, site.keys.recipients["old"], site.keys.recipients["new"], "docs/break-glass.md"):
+        assert named in rebuild.stdout, rebuild.stdout
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.3, 0.6, 0.9])

@@ -31,6 +31,8 @@ OBJECT_KINDS = {
     "tombstone": r"components/.*/tombstones/.*\.json",
     "pin": r"components/.*/pins/.*\.json",
     "rewrap": r"components/.*/rewraps/.*",
+    "anchor": r"components/.*/evidence/[^/]*Z-[0-9a-f]{4}\.json",
+    "state of an anchor": r"components/.*/evidence/.*-state\.json",
     "signature": r".*\.minisig",
     "lease": r"control/leases/.*/held\.json",
     "run": r"runs/[^/]*/(run|closed)\.json",
@@ -63,7 +65,7 @@ class Files:
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
-        self._before: dict[str, bytes | None] = {}
+        self._before: dict[str, tuple[bytes, float] | None] = {}
 
     def keys(self) -> dict[str, list[str]]:
         """Kind → keys, sorted."""
@@ -82,12 +84,14 @@ class Files:
     def write(self, key: str, content: bytes | None) -> None:
         """None removes it."""
         path = self.root / key
-        self._before.setdefault(key, path.read_bytes() if path.exists() else None)
+        self._before.setdefault(key, (path.read_bytes(), path.stat().st_mtime) if path.exists() else None)
         self._put(path, content)
 
     def undo(self) -> None:
-        for key, content in self._before.items():
-            self._put(self.root / key, content)
+        for key, before in self._before.items():
+            self._put(self.root / key, before[0] if before else None)
+            if before:
+                os.utime(self.root / key, (before[1], before[1]))
         self._before.clear()
 
     def touched(self) -> list[str]:
@@ -112,6 +116,9 @@ class Vandal:
         self.files = files
         self.keys = keys
         self.found = files.keys()
+        states = "state of an anchor"  # older ones are superseded, and nobody reads them
+        newest = {os.path.dirname(key): key for key in self.found.get(states, [])}
+        self.found[states] = sorted(newest.values())
 
     def damage(self, mutation: str, choice: random.Random) -> Damage:
         """Do it to an object of a kind that it can be done to."""
@@ -124,18 +131,18 @@ class Vandal:
 
     # -- bytes ---------------------------------------------------------------------------------------------------------
 
-    def bit_flip(self, kind: str, key: str, choice: random.Random) -> Damage:
+    def bit_flip(self, kind: str, key: str, choice: random.Random) -> Damage | None:
         content = bytearray(self.files.read(key))
         place = choice.randrange(len(content) * 8)
         content[place // 8] ^= 1 << place % 8
         return self._changed("bit flip", kind, key, bytes(content), f"bit {place}")
 
-    def truncation(self, kind: str, key: str, choice: random.Random) -> Damage:
+    def truncation(self, kind: str, key: str, choice: random.Random) -> Damage | None:
         content = self.files.read(key)
         length = choice.choice((0, len(content) - 1, choice.randrange(len(content))))
         return self._changed("truncation", kind, key, content[:length], f"to {length} of {len(content)} bytes")
 
-    def extension(self, kind: str, key: str, choice: random.Random) -> Damage:
+    def extension(self, kind: str, key: str, choice: random.Random) -> Damage | None:
         content = self.files.read(key)
         more = choice.choice((b"\n", b"\0", b" " * 100, choice.randbytes(50), content))
         return self._changed("extension", kind, key, content + more, f"by {len(more)} bytes")
@@ -149,7 +156,9 @@ class Vandal:
             return None
         return self._changed("zeroed range", kind, key, zeroed, f"{begin} to {end}")
 
-    def _changed(self, mutation: str, kind: str, key: str, content: bytes, detail: str) -> Damage:
+    def _changed(self, mutation: str, kind: str, key: str, content: bytes, detail: str) -> Damage | None:
+        if kind == "signature" and _signed_part(content) == _signed_part(self.files.read(key)):
+            return None
         self.files.write(key, content)
         return Damage(mutation, kind, [(key,)], detail)
 
@@ -168,7 +177,6 @@ class Vandal:
         if self._alone(kind, key):
             return None
         self.files.write(key, None)
-        # Who is open is said by its mark, so a lost mark shows as a record that is neither open nor closed.
         return Damage("missing", kind, [(key,)], "removed")
 
     def duplicate(self, kind: str, key: str, choice: random.Random) -> Damage | None:
@@ -180,20 +188,21 @@ class Vandal:
 
     def renamed(self, kind: str, key: str, choice: random.Random) -> Damage | None:
         name = self._free_name(kind, key, choice)
-        if name is None:
+        if name is None or kind == "signature":  # that is one missing
             return None
         self.files.write(name, self.files.read(key))
         self.files.write(key, None)
         return Damage("renamed", kind, [(key, name)], f"{key} to {name}")
 
     def _alone(self, kind: str, key: str) -> bool:
-        """Whether nothing else in the repository can tell that it ever was there: see docs/robustness.md."""
-        if kind == "proof":
-            beside = [other for other in self.found[kind] if os.path.dirname(other) == os.path.dirname(key)]
-            return key == max(beside, key=lambda other: t.cast(str, json.loads(self.files.read(other))["at"]))
+        """Whether nothing else in the repository can tell that it ever was there."""
+        if kind == "rewrap":  # without rewrap.json it is what a killed rewrap left: the point opens with the older keys
+            return key.endswith("/rewrap.json")
         if kind == "run":  # one that was opened and did nothing yet; its mark is cleared away
             return key.endswith("run.json") and not (self.files.root / key).with_name("closed.json").exists()
-        return kind in ("pin", "signature")
+        if kind == "anchor":  # the newest, which the next one would name
+            return key == max(other for other in self.found[kind] if os.path.dirname(other) == os.path.dirname(key))
+        return kind == "pin"
 
     def _free_name(self, kind: str, key: str, choice: random.Random) -> str | None:
         """A name that looks like one of the same kind, or like nothing at all."""
@@ -287,6 +296,11 @@ class Vandal:
         return Damage("tampered", kind, [(key,)], str(change))
 
 
+def _signed_part(signature: bytes) -> list[bytes]:
+    """What counts of a signature's file: its first line is an untrusted comment, and blanks around lines are nothing."""
+    return [line.strip() for line in signature.strip().splitlines()[1:]]
+
+
 _Mutation = t.Callable[[Vandal, str, str, random.Random], "Damage | None"]
 MUTATIONS: dict[str, _Mutation] = {
     "bit flip": Vandal.bit_flip,
@@ -307,5 +321,5 @@ KINDS_OF: dict[str, tuple[str, ...]] = {
     "stale manifest": ("manifest",),
     "wrong-key re-encryption": ("data", "globals"),
     "tampered proof": ("proof",),
-    "tampered document": ("tombstone", "identity", "run", "event", "lease", "open run"),
+    "tampered document": ("manifest", "tombstone", "identity", "run", "event", "lease", "open run"),
 }

@@ -224,6 +224,9 @@ def _serve() -> None:
         lease,
         postgresql_backup,
         postgresql_restore,
+        recovery_point_expire,
+        recovery_point_pin,
+        recovery_point_rewrap,
         recovery_point_verify,
     )
 

@@ -10,8 +10,10 @@ import pathlib
 import time
 import typing as t
 
+import pyrage
 import pytest
 
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.file_store import FileStore
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_failures
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
 from tests.robustness.module_process import Disturbance, ModuleProcess, Outcome, survivors
@@ -27,8 +29,9 @@ class Disturbed(Component):
     def __init__(self, server: Server, path: pathlib.Path, process: ModuleProcess) -> None:
         super().__init__(server, path)
         self.process = process
-        self.temporary = path / "tmp"
-        self.temporary.mkdir(mode=0o777)
+        keys = [pyrage.x25519.Identity.generate() for _ in range(2)]
+        self.recipients = [str(key.to_public()) for key in keys]
+        self.identities = "\n".join(map(str, keys))
 
     def run(self, module: str, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
         own = {"repository": self.url, "environment_name": "local", "component": NAME, **params}
@@ -80,7 +83,40 @@ def _lease(component: Disturbed, disturbance: Disturbance | None = None, **param
     return component.run("lease", disturbance, **given)
 
 
+def _expire(component: Disturbed, disturbance: Disturbance | None = None) -> Outcome:
+    """All but the newest three."""
+    none = dict.fromkeys(("hourly", "daily", "weekly", "monthly", "yearly"), 0)
+    return component.run("recovery_point_expire", disturbance, **none, keep_last=3, min_age="0", incomplete_after="0")
+
+
+def _fill(component: Disturbed) -> None:
+    """So many points that some expire."""
+    while len(component.listing().points) < 5:
+        assert not _back_up(component).failed
+
+
+def _pin(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
+    return component.run("recovery_point_pin", disturbance, reason="a test", by="a tester", **params)
+
+
+def _rewrap(component: Disturbed, disturbance: Disturbance | None = None) -> Outcome:
+    given = {
+        "encryption_recipients": component.recipients[1:],
+        "encryption_identity": component.identities,
+        "depth": "headers",
+    }
+    return component.run("recovery_point_rewrap", disturbance, **given)
+
+
+def _encrypt(component: Disturbed) -> None:
+    """A new point that only the old key opens."""
+    assert not _back_up(component, encryption_recipients=component.recipients[:1]).failed
+
+
 RUNBOOKS = {
+    "expire": Runbook(_expire, _expire, _expire, prepare=_fill),
+    "pin": Runbook(_pin, _pin, _pin, prepare=lambda component: _pin(component, state="absent")),
+    "rewrap": Runbook(_rewrap, _rewrap, _rewrap, prepare=_encrypt),
     "back up": Runbook(_back_up, _back_up, lambda component: _back_up(component, force=False)),
     "restore": Runbook(
         lambda component, disturbance: _restore(component, disturbance, force=True),
@@ -113,7 +149,9 @@ def problems_after(component: Disturbed, runbook: Runbook, outcome: Outcome) -> 
 def _left(component: Disturbed) -> list[str]:
     """What must not be there when nothing runs."""
     problems = [f"left in scratch: {path.name}" for path in component.scratch.iterdir()]
-    hidden = component.path / "repository" / ".incoming"
+    root = component.path / "repository"
+    FileStore(str(root)).check_writable()  # whoever writes next removes what killed writers left
+    hidden = root / ".incoming"
     problems += [f"left in the repository: {path.name}" for path in hidden.iterdir()]
     problems += layout_failures(component.repository)
     listing = component.listing()

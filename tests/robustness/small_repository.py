@@ -17,14 +17,27 @@ import unittest.mock
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline import age
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding, Identities, store_stream
-from ansible_collections.sre.runbooks.plugins.module_utils._repository import leases
+from ansible_collections.sre.runbooks.plugins.module_utils._repository import anchors, leases, retained
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.examine import Question, examine
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.expire import Expiry
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.expiry_plan import plan_expiry
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings import KeyRing
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.pins import release_pin, write_pin
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point, list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import write_proof
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import (
     Repository,
     initialise_repository,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.retention_policy import Policy
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewrap import rewrap_point
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import (
+    PublicKey,
+    Signer,
+    Trust,
+    generate_key,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import close_run, start_run
@@ -32,17 +45,20 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import clos
 ENVIRONMENT = "testing"
 #: Component → number of recipients of its points.
 COMPONENTS = {"flights_db": 1, "orders_db": 2, "settings_db": 0}
+#: Points of each that are kept, and one more that has expired.
 POINTS = 3
-NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.timezone.utc)
+_KEEP = Policy(hourly=0, daily=0, weekly=0, monthly=0, yearly=0, keep_last=POINTS, min_age=0.0)
 
 
 @dataclasses.dataclass
 class Keys:
-    """Age keys: ``identities`` opens everything, ``other`` is a recipient that nobody knows."""
+    """Age keys: ``identities`` opens everything, ``other`` is a recipient that nobody knows. And one that signs."""
 
     recipients: list[str]
     identities: Identities
     other: str
+    signer: Signer
+    public_key: PublicKey
 
 
 def new_keys() -> Keys:
@@ -50,7 +66,9 @@ def new_keys() -> Keys:
 
     pairs = [pyrage.x25519.Identity.generate() for _ in range(3)]
     secrets = "\n".join(str(pair) for pair in pairs[:2])
-    return Keys([str(pair.to_public()) for pair in pairs[:2]], Identities(secrets), str(pairs[2].to_public()))
+    secret_key, public_key = generate_key()
+    recipients = [str(pair.to_public()) for pair in pairs]
+    return Keys(recipients[:2], Identities(secrets), recipients[2], Signer(secret_key), public_key)
 
 
 def in_this_process() -> contextlib.AbstractContextManager[t.Any]:
@@ -82,24 +100,53 @@ def take_point(
     )
 
 
-def build(url: str, keys: Keys, seed: str) -> Repository:
-    """Three components of three points, with proofs, records of runs and leases."""
+def signed(repository: Repository, keys: Keys) -> Repository:
+    """The repository as one sees it who signs, and believes no other signature."""
+    return dataclasses.replace(repository, signer=keys.signer, trust=Trust((keys.public_key,), True))
+
+
+def build(url: str, keys: Keys, seed: str, with_signatures: bool) -> Repository:
+    """Three components of three points each, with everything that may lie beside them, records of runs and leases."""
     repository, created = initialise_repository(url, ENVIRONMENT, check_mode=False)
     assert repository is not None and created
+    if with_signatures:
+        repository = signed(repository, keys)
     content = random.Random(seed)
+    begun = _clock.now()
     for component, recipients in COMPONENTS.items():
         encoding = Encoding(recipients=keys.recipients[:recipients])
-        for number in range(POINTS):
-            point = take_point(
-                repository, component, encoding, content, NOON - datetime.timedelta(hours=POINTS - number)
-            )
+        for number in range(POINTS + 1):
+            at = begun - datetime.timedelta(seconds=POINTS - number)
+            point = take_point(repository, component, encoding, content, at)
             write_proof(repository, point, "verified", "a-run", 0.5, {"objects": 5}, "failed" if number == 0 else "ok")
             write_proof(repository, point, "verified", "a-run", 0.5, {"objects": 5})
             write_proof(repository, point, "asserted", "a-run", 9.5, {"rows": 336776})
+        Expiry(repository, plan_expiry(repository, component, _KEEP, _clock.now()), lambda: None).run()
+        point = list_points(repository, component).points[0]
+        write_pin(repository, component, point.point_id, "pin", "a test", "a tester", _clock.now())
+        hold = write_pin(repository, component, point.point_id, "hold", "a case", "a tester", _clock.now())
+        release_pin(repository, component, point.point_id, hold, "it is closed", "a tester", _clock.now())
+        if recipients:
+            ring = KeyRing(keys.identities)
+            rewrap_point(repository, point, keys.recipients[1:], ring, "headers", "a-run", lambda: None)
+        for _ in range(2):
+            _anchor(repository, component, keys)
     _record_runs(repository)
     lease = leases.acquire(repository, "flights_db", "a-run", describe_holder("a-run"), 7 * 86400.0)
     lease.renew()
     return repository
+
+
+def _anchor(repository: Repository, component: str, keys: Keys) -> None:
+    """As ``verify_backups`` does when all is well; proofs count at once."""
+    found = examine(repository, component, Question())
+    assert found.findings == [], found.findings
+    at_once = datetime.timedelta(0)
+    patch = unittest.mock.patch.object
+    with patch(retained, "SETTLED", at_once), patch(anchors, "SETTLED", at_once):
+        done = retained.verify_retained(repository, found, retained.Effort(0.0, True), keys.identities, "a-run")
+        assert done.ok, done
+        retained.anchor(repository, examine(repository, component, Question()), done, "a-run")
 
 
 def _record_runs(repository: Repository) -> None:

@@ -54,7 +54,7 @@ _OTHERS = [
     for pattern in (
         rf"{_POINT}/(manifest\.json|RESTORE\.md|(objects|proofs|rewraps)/.+)",
         r"components/.+\.minisig",
-        rf"{_COMPONENT}/evidence/[^/]+-state\.json",
+        rf"{_COMPONENT}/evidence/\d{{8}}T\d{{6}}\.\d{{6}}Z-[0-9a-f]{{4}}-state\.json",
         rf"{_LEASE}/(renewed-\d{{6}}|released)\.json",
         rf"runs/{_RUN}/report\.(json|md|html)",
         r"pgbackrest/.+",

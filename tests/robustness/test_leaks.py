@@ -31,6 +31,16 @@ LIFE: list[tuple[str, list[str]]] = [
     ("prepare_repository", []),
     ("adopt_environment", ["-e", "adopt_confirm=local"]),
     ("back_up_components", ["-e", "backup_force=true"]),
+    # For a recipient that nobody here is, so that there is something to do; the environment's key still opens everything.
+    (
+        "rotate_encryption_key",
+        [
+            "-e",
+            '{"repository_encryption_recipients": ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]}',
+            "-e",
+            "rewrap_allow_unproven=true",
+        ],
+    ),
     ("check_health", []),
     ("drill_restores", ["-e", "drill_force=true"]),
     ("restore_components", ["-e", "restore_confirm=flights_db", "-e", "restore_force=true"]),

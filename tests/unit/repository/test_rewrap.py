@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import typing as t
 
+import jsonschema
 import pyrage
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -121,6 +122,9 @@ def test_a_rewrap_opens_with_the_new_key_alone_and_changes_no_object(
     after = {path: path.read_bytes() for path in place(repository, point).rglob("*") if path.is_file()}
     assert {path: after[path] for path in before} == before
     assert {path.name for path in after.keys() - before.keys()} == {"headers.txt", "REWRAP.md", "rewrap.json"}
+    schema = json.loads((pathlib.Path(__file__).resolve().parents[3] / "docs/schemas/rewrap.schema.json").read_text())
+    (document,) = (data for path, data in after.items() if path.name == "rewrap.json")
+    jsonschema.validate(json.loads(document), schema)
     for secret in KEYS:
         assert not any(str(secret).encode() in data for data in after.values())
 

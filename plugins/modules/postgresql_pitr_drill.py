@@ -255,7 +255,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     request = request_from(params)
     repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
     recorder = Recorder(repository, None if module.check_mode else params["run_id"], request.component)
-    access = Access(params["repository"], request.component, passphrases(params), params.get("s3"))
+    access = Access(params["repository"], request.component, passphrases(params), params["s3"])
     with Progress(None if module.check_mode else params["progress_path"]) as progress:
         drill = PitrDrill(request, repository, access, Phases(recorder), progress)
         try:

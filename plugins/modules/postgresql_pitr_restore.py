@@ -348,14 +348,16 @@ _DURATIONS = ("timeout", "server_timeout", "archive_timeout", "lease_ttl", "leas
 
 def request_from(params: dict[str, t.Any]) -> PitrRequest:
     """The request that the options mean. Raises :class:`InvalidInput`."""
+    same: dict[str, t.Any] = {name: params[name] for name in _SAME}
+    durations: dict[str, t.Any] = {name: _clock.parse_duration(params[name]) for name in _DURATIONS}
     if not 1 <= params["jobs"] <= 64:
         raise InvalidInput("not a number of jobs", expected="1 to 64", found=str(params["jobs"]))
     return PitrRequest(
         component=check_component(params["component"]),
         target=target_from(params),
         release_after=_clock.parse_duration(params["release_after"]) if params["release_after"] else None,
-        **{name: params[name] for name in _SAME},
-        **{name: _clock.parse_duration(params[name]) for name in _DURATIONS},
+        **same,
+        **durations,
     )
 
 
@@ -364,7 +366,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     request = request_from(params)
     repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
     recorder = Recorder(repository, None if module.check_mode else params["run_id"], request.component)
-    access = Access(params["repository"], request.component, passphrases(params), params.get("s3"))
+    access = Access(params["repository"], request.component, passphrases(params), params["s3"])
     with Progress(None if module.check_mode else params["progress_path"]) as progress:
         restore = PitrRestore(request, repository, access, address_from(params), Phases(recorder), progress)
         act = restore.release if params["release"] else restore.run

@@ -46,6 +46,9 @@ options:
       - "B(encryption): C(component), C(identity_file) (age identities on this host), C(repository) and C(environment_name)
         (default: those of the module); expects that the identities open the headers of every recovery point. A point that
         they do not open is a warning, and a failure when it is the newest."
+      - "B(blast_radius): C(repository) and C(environment_name) (default: those of the module), C(minimum_lock) (default
+        7d), C(production_account); expects that the store says of itself that nothing in the repository can be destroyed.
+        Nothing is tried; M(sre.runbooks.repository_info) does that."
       - "B(disk): C(path); expects C(free_percent) (default 10), C(free_bytes) (such as 5 GiB), C(free_inodes_percent);
         below C(warning_percent) is a warning."
       - "B(process): C(pid_file) (of M(sre.runbooks.background_process) or a common one) or C(pattern) (a regular
@@ -55,12 +58,12 @@ options:
     required: true
   repository:
     description:
-      - The repository of V(recovery_point) and V(encryption) probes that name none.
+      - The repository of V(recovery_point), V(encryption) and V(blast_radius) probes that name none.
       - Falls back to the environment variable E(SRE_RUNBOOKS_REPOSITORY).
     type: str
   environment_name:
     description:
-      - The environment of V(recovery_point) and V(encryption) probes that name none.
+      - The environment of V(recovery_point), V(encryption) and V(blast_radius) probes that name none.
       - Falls back to the environment variable E(SRE_RUNBOOKS_ENVIRONMENT).
     type: str
   concurrency:

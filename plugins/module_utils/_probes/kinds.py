@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 import typing as t
 
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.blast_radius import BLAST_RADIUS
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Probe, declare
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.disk import DISK
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.encryption import ENCRYPTION
@@ -21,7 +22,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.recovery_poin
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tcp import TCP
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (HTTP, TCP, POSTGRESQL, RECOVERY_POINT, ENCRYPTION, DISK, PROCESS)
+    kind.name: kind for kind in (HTTP, TCP, POSTGRESQL, RECOVERY_POINT, ENCRYPTION, BLAST_RADIUS, DISK, PROCESS)
 }
 
 

@@ -22,6 +22,7 @@ GOOD: dict[str, dict[str, t.Any]] = {
     "postgresql": {"host": "localhost"},
     "recovery_point": {"component": "db", "rpo": "1h", "repository": "file:///x", "environment_name": "local"},
     "encryption": {"component": "db", "identity_file": "/i", "repository": "file:///r", "environment_name": "local"},
+    "blast_radius": {"repository": "file:///r", "environment_name": "local"},
     "disk": {"path": "/"},
     "process": {"pattern": "postgres"},
 }

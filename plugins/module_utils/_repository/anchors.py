@@ -189,7 +189,7 @@ def check_anchors(anchors: Anchors, history: History, listing: ComponentListing)
 
 def check_head(history: History, head: Link, source: str) -> t.Iterator[Finding]:
     """Whether the history still holds ``head``, which ``source`` remembers."""
-    if head.point_id in {*history.unreadable, *history.strayed, *history.lost}:
+    if head.point_id in history.blind():
         return
     here = by_sequence(history.entries).get(head.sequence, [])
     if any(entry.sha256 == head.sha256 for entry in here):

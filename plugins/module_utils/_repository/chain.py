@@ -102,8 +102,7 @@ def by_sequence(entries: t.Iterable[Entry]) -> dict[int, list[Entry]]:
 def _links(history: History) -> t.Iterator[Finding]:
     """Every number once, and each naming the one before it with its hash."""
     places = by_sequence(history.entries)
-    # In their places something else lies, and that was said already.
-    blind = {*history.unreadable, *history.strayed, *history.lost}
+    blind = history.blind()
     for sequence in range(1, max(places, default=0) + 1):
         here, after = places.get(sequence, []), places.get(sequence + 1, [])
         if not here and not {entry.previous for entry in after} & blind:

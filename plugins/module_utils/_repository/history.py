@@ -82,11 +82,17 @@ class History:
     strayed: dict[str, tuple[str, str]] = field(default_factory=dict)
     #: Expired points whose place in the history is not known, since their manifest was damaged.
     lost: set[str] = field(default_factory=set)
+    #: Points whose manifest a delete marker hides.
+    hidden: set[str] = field(default_factory=set)
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     #: Points whose manifest is another than when they were taken: what it was then, and what it is.
     disowned: dict[str, tuple[str, str]] = field(default_factory=dict)
     forged: dict[str, str] = field(default_factory=dict)
     unsigned: list[str] = field(default_factory=list)
+
+    def blind(self) -> set[str]:
+        """Points whose place cannot be seen, which is said of each: nothing else is to be said of their places."""
+        return {*self.unreadable, *self.strayed, *self.lost, *self.hidden}
 
 
 def read_history(
@@ -106,6 +112,8 @@ def read_history(
             _read_tombstone(repository, history, key[len("tombstones/") : -len(".json")])
     for point_id, point in listing.points.items():
         before = (known or {}).get(point_id)
+        if "manifest.json" in point.hidden and point_id not in history.tombstones:
+            history.hidden.add(point_id)
         if point.modified is None:
             continue
         if before is not None and before[0] == point.digest and _is_trusted(repository, before[1]):

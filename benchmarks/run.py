@@ -22,7 +22,7 @@ sys.path[:0] = [str(_ROOT), str(_ROOT / ".local" / "collections")]
 
 from benchmarks.measure import Result  # noqa: E402  (the path comes first)
 
-_SECTIONS = ("pipeline", "memory", "postgresql")
+_SECTIONS = ("pipeline", "memory", "postgresql", "expire")
 
 
 def measure(section: str, directory: pathlib.Path, mib: int, runs: int) -> list[Result]:
@@ -35,6 +35,10 @@ def measure(section: str, directory: pathlib.Path, mib: int, runs: int) -> list[
         from benchmarks.pipeline import memory_results
 
         return memory_results(directory, (64, 4 * mib), runs)
+    if section == "expire":
+        from benchmarks.expire import ExpireBench
+
+        return ExpireBench(directory, runs).results()
     from benchmarks.postgresql import results
 
     return results(directory, mib, runs)

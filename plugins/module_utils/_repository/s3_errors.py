@@ -116,7 +116,7 @@ def explain(
     if code in _BUSY:
         return RepositoryError(
             f"the repository is too busy: could not {verb} {what}",
-            expected=f"an answer within {options.max_attempts} attempts",
+            expected=f"an answer of {where} within {options.max_attempts} attempts",
             found=found,
             next_command="run the playbook again later, with a smaller s3.concurrency or a larger s3.max_attempts",
         )

@@ -74,4 +74,8 @@ def _encodings(objects: t.Sequence[StoredObject]) -> str:
         ways.append("What ends in `.zst` opens with `zstd -d`.")
     if "age" in used:
         ways.append("What ends in `.age` opens with `age -d -i <identity file>`, before anything else is done with it.")
+        ways.append(
+            "Should no identity match although yours is the environment's: `rewraps/` may hold newer headers, with a `REWRAP.md` "
+            "in each that says how to use them."
+        )
     return " ".join(ways) or "They are stored as they are."

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import io
 import json
@@ -22,7 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, Refused
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, Refused, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline import age
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import (
     Encoding,
@@ -46,6 +47,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewraps i
     sealed_json,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
+from tests.robustness.fault_store import FAULTS, Fault, FaultStore
 
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.timezone.utc)
 KEYS = [pyrage.x25519.Identity.generate() for _ in range(4)]
@@ -206,7 +208,7 @@ def test_refused_when_nobody_here_can_prove_it_or_write_it(repository: Repositor
     )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sets(st.integers(0, 3), min_size=1),
     st.lists(st.sets(st.integers(0, 3), min_size=1), min_size=1, max_size=3),
@@ -247,6 +249,35 @@ def test_what_a_killed_run_left_is_ignored_and_superseded(repository: Repository
     ]
     rewrap(repository, point, [NEW], [OLD, NEW])
     assert read(repository, point, who(NEW)) == CONTENT
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_any_call_is_loud_or_harmless_and_the_rerun_converges(repository: Repository, fault: Fault) -> None:
+    point = take(repository, OLD, content={"a": b"some", "b": b"data"})
+    counting = FaultStore(repository.store)
+    plan_and_rewrap(dataclasses.replace(repository, store=counting), point)
+    assert counting.calls >= 8
+    for position in range(counting.calls):
+        point = take(repository, OLD, content={"a": b"some", "b": b"data"})
+        faulty = FaultStore(repository.store, position, fault)
+        try:
+            whole = plan_and_rewrap(dataclasses.replace(repository, store=faulty), point)
+        except RunbookError:
+            whole = False
+        if whole:
+            assert read(repository, point, who(NEW)) == {"a": b"some", "b": b"data"}, (position, faulty.failed)
+        assert read(repository, point, who(OLD)) == {"a": b"some", "b": b"data"}
+        plan_and_rewrap(repository, point)
+        assert read(repository, point, who(NEW)) == {"a": b"some", "b": b"data"}
+        assert not rewrap_failures(repository.store, point.prefix)
+
+
+def plan_and_rewrap(repository: Repository, point: RecoveryPoint) -> bool:
+    """Whether the point opens with the new key now, by what the plan and the rewrap say."""
+    (planned,) = plan_rewraps(repository, [point], recipients(NEW), KeyRing(who(OLD, NEW)))
+    if planned.action == "rewrap":
+        rewrap(repository, point, [NEW], [OLD, NEW], "headers")
+    return planned.action != "impossible"
 
 
 def damage_json(directory: pathlib.Path, **changes: t.Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import socket
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
@@ -27,6 +28,7 @@ WRONG_PASSPHRASE = 95
 #: Seconds for one exchange while looking: an unreachable store is to be named, not waited for.
 LOOKING = {"io-timeout": "5"}
 _LOOKING_TIMEOUT_S = 45.0
+_CONNECTING_S = 10.0
 
 
 def owner_of(place: Place) -> str | None:
@@ -67,6 +69,7 @@ def find_passphrase(
 ) -> tuple[str | None, StanzaInfo]:
     """The first passphrase that opens the place, and what it holds; see :func:`opened`."""
     refuse_closed(place, user)
+    refuse_unreachable(place)
     refusal: PgbackrestError | None = None
     for passphrase in dict.fromkeys(passphrases):
         with temporary_configuration(configuration_text(place, None, passphrase, LOOKING), user) as path:
@@ -96,3 +99,22 @@ def refuse_closed(place: Place, user: str | None) -> None:
             found="one that is closed to others",
             next_command=f"open the directories down to the repository (chmod o+x), or run as {user}; namei -l {directory}",
         )
+
+
+def refuse_unreachable(place: Place) -> None:
+    """Raise :class:`RepositoryError` when nothing answers at an S3 endpoint: pgBackRest would try for a long time."""
+    host, port = place.options.get("repo1-s3-endpoint"), int(place.options.get("repo1-storage-port", "443"))
+    if host is None:
+        return
+    if place.options.get("repo1-s3-uri-style") == "host":
+        host = f"{place.options['repo1-s3-bucket']}.{host}"
+    try:
+        socket.create_connection((host, port), timeout=_CONNECTING_S).close()
+    except OSError as error:
+        raise RepositoryError(
+            f"nothing answers at {host}:{port}",
+            place.component,
+            expected="the S3 endpoint, reached from the server's host",
+            found=str(error.strerror or error),
+            next_command="check host and port of the endpoint, the network and the firewall",
+        ) from None

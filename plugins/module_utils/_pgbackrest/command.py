@@ -141,7 +141,7 @@ class Pgbackrest:
             self.component,
             expected="exit code 0",
             found=f"pgBackRest's error {code}: {text}" if code is not None else text,
-            next_command=_advice(code, text),
+            next_command=advice(code, text),
         )
         error.code = code
         return error
@@ -153,11 +153,12 @@ class Pgbackrest:
             self.component,
             expected=f"at most {timeout:g} s",
             found="still running (ended by us)" + (f": {text}" if text else ""),
-            next_command=_advice(None, text) or "check that the repository is reachable from the server's host",
+            next_command=advice(None, text) or "check that the repository is reachable from the server's host",
         )
 
 
-def _advice(code: int | None, text: str) -> str | None:
+def advice(code: int | None, text: str) -> str | None:
+    """The next command for one of pgBackRest's errors; None when nothing is known of it."""
     if "unable to get address" in text or "HostConnectError" in text or "unable to connect to" in text:
         return _ADVICE[49]
     if "CryptoError" in text and "certificate" in text:

@@ -163,7 +163,7 @@ def _refuse_unreadable(found: dict[str, t.Any], component: str) -> t.NoReturn:
         found=messages.splitlines()[0][:500] if messages else "no reason given",
         next_command="check component_pitr_cipher_pass_file; earlier passphrases go into component_pitr_previous_cipher_pass_files"
         if wrong_key
-        else "check that the repository is reachable from the server's host, and its owner and mode",
+        else advice(None, messages) or "check that the server's account may read the repository: owner and mode",
     )
     error.code = 95 if wrong_key else 99
     raise error

@@ -202,3 +202,23 @@ def test_a_signing_key_is_made_once_and_signs_what_minisign_checks(
     )
     found = call_module("evidence_info", asked(url, **trusted))
     assert f"forged signature {point.point_id}" in [finding["id"] for finding in found["findings"]]
+
+
+def test_the_documented_commands_check_the_chain_by_hand(repository: Repository) -> None:
+    document = (pathlib.Path(__file__).resolve().parents[2] / "docs/evidence.md").read_text(encoding="utf-8")
+    (script,) = [block for block in document.split("```sh\n") if block.startswith("for manifest")]
+    points = [take(repository) for _ in range(4)]
+
+    def by_hand() -> list[str]:
+        directory = path_of(repository, "components/flights_db/points")
+        done = subprocess.run(
+            ["sh", "-c", script.partition("```")[0]], cwd=directory, capture_output=True, text=True, check=True
+        )
+        return done.stdout.splitlines()
+
+    assert [line.split()[:3] for line in by_hand()] == [
+        [str(point.sequence), point.point_id, str(point.manifest_sha256)] for point in points
+    ]
+    path = path_of(repository, points[1].manifest_key)
+    path.write_bytes(path.read_bytes().replace(b'"15"', b'"16"'))
+    assert f"broken before {points[2].point_id}" in by_hand()

@@ -205,6 +205,23 @@ def test_an_endless_header_is_not_read() -> None:
         read_header(b"age-encryption.org/v1\n" + b"-> a b\n\n" * HEADER_LIMIT)
 
 
+def test_a_header_over_the_limit_is_refused_even_if_it_is_whole() -> None:
+    long = write_header(bytes(16), [POOL[0].recipient] * (HEADER_LIMIT // 90))
+    assert HEADER_LIMIT < len(long) < 2 * HEADER_LIMIT
+    with pytest.raises(IntegrityError, match=str(HEADER_LIMIT)):
+        read_header(long + b"payload")
+
+
+def test_there_is_one_spelling_of_base64() -> None:
+    """The last letter of 32 bytes carries two bits that mean nothing: they have to be zero."""
+    whole = write_header(bytes(16), [POOL[0].recipient])
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    letter = alphabet.index(whole[-2])
+    for other in range(1, 4):
+        with pytest.raises(IntegrityError, match="base64"):
+            read_header(whole[:-2] + bytes([alphabet[letter + other]]) + b"\n")
+
+
 def test_a_share_of_low_order_is_refused() -> None:
     whole = write_header(bytes(16), [POOL[0].recipient])
     share = whole.split(b"X25519 ")[1][:43]

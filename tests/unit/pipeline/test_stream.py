@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput, ObjectMissing
+from ansible_collections.sre.runbooks.plugins.module_utils._pipeline import stream
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.chunks import CHUNK
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import (
     Encoding,
@@ -29,6 +30,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
     verify_stored,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewraps import NewHeader
 
 from .conftest import MemoryStore
 
@@ -332,3 +334,11 @@ def test_an_artefact_opens_by_hand(store, keys, tmp_path, age_implementation, zs
     if by_hand.returncode == 127:
         pytest.skip("THE age OR zstd PROGRAM IS NOT INSTALLED: opening by hand stays UNTESTED")
     assert by_hand.stdout == data
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_another_header_takes_the_place_of_the_own_one_however_small_the_chunks(size):
+    stored = b"own header" + bytes(50)
+    chunks = (stored[start : start + size] for start in range(0, len(stored), size))
+    changed = stream._with_header(chunks, NewHeader("a", b"another, longer header", len(b"own header")))
+    assert b"".join(changed) == b"another, longer header" + bytes(50)

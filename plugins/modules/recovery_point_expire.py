@@ -188,6 +188,11 @@ locks_extended:
   returned: success
   type: list
   elements: str
+waiting_for_locks:
+  description: Ids of expired points whose data is gone and whose proofs or manifest are locked; a later run ends it. Empty in check mode.
+  returned: success
+  type: list
+  elements: str
 bytes:
   description: How many stored bytes were removed; in check mode those of the objects of the points that would go.
   returned: success
@@ -289,7 +294,14 @@ def _predicted(plan: ExpiryPlan) -> Outcome:
         return [row.point_id for row in plan.of(action)]
 
     size = sum(row.size for row in plan.of("expire", "finish", "remove"))
-    return Outcome(ids("expire"), ids("finish"), ids("remove"), ids("withdraw"), list(plan.extend_locks), size)
+    return Outcome(
+        expired=ids("expire"),
+        finished=ids("finish"),
+        removed=ids("remove"),
+        withdrawn=ids("withdraw"),
+        extended=list(plan.extend_locks),
+        bytes=size,
+    )
 
 
 def _result(module: AnsibleModule, plan: ExpiryPlan, outcome: Outcome) -> dict[str, t.Any]:
@@ -309,6 +321,7 @@ def _result(module: AnsibleModule, plan: ExpiryPlan, outcome: Outcome) -> dict[s
         "withdrawn": outcome.withdrawn,
         "removed_incomplete": outcome.removed,
         "locks_extended": outcome.extended,
+        "waiting_for_locks": outcome.waiting,
         "bytes": outcome.bytes,
         "policy": dataclasses.asdict(plan.policy),
         "diff": {"before": _listed(rows), "after": _listed(remaining)},

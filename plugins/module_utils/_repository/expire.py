@@ -30,6 +30,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.expiry_pl
     WITHDRAW,
     ExpiryPlan,
     Row,
+    removed_late,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import MANIFEST_LIMIT, point_prefix
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import SUFFIX
@@ -43,11 +44,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.tombstone
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import ObjectVersion
 
 #: Seconds between two looks at the lease while one point's objects go.
 _CHECK_EVERY_S = 5.0
-#: What goes after the objects, in this order; the manifest is the very last.
-_LAST = ("pins/", "proofs/", "manifest.json.minisig", "manifest.json")
 
 
 @dataclass
@@ -59,6 +59,8 @@ class Outcome:
     removed: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     extended: list[str] = field(default_factory=list)
+    #: Whose data is gone, and whose proofs or manifest the store still keeps locked; a later run ends it.
+    waiting: list[str] = field(default_factory=list)
     bytes: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -88,6 +90,7 @@ class Expiry:
         self._check_lease = check_lease
         self._checked_at = float("-inf")
         self._run_id = run_id
+        self._now = plan.now
         self._progress = progress
         self._needs = {row.point_id: row.needs for row in plan.rows}
 
@@ -202,16 +205,22 @@ class Expiry:
     def _remove(self, row: Row) -> None:
         """Everything below the point's prefix, hidden versions included, the manifest last."""
         store, prefix = self.repository.store, self._prefix(row.point_id)
-        lengths: dict[str, int] = {}
+        found: dict[str, list[ObjectVersion]] = {}
         for version in store.versions(prefix):
-            lengths[version.key] = lengths.get(version.key, 0) + version.length
-        for key in sorted(lengths, key=lambda key: (_rank(key[len(prefix) :]), key)):
+            found.setdefault(version.key, []).append(version)
+        for key in sorted(found, key=lambda key: (removed_late(key[len(prefix) :]), key)):
+            late = removed_late(key[len(prefix) :])
             if time.monotonic() - self._checked_at > _CHECK_EVERY_S or key.endswith("/manifest.json"):
                 self._check()
+            if late and self._is_locked(found[key]):
+                # The data is gone; proofs are locked later than it, and the manifest waits for them.
+                self.outcome.waiting.append(row.point_id)
+                return
             store.purge(key)
-            self.outcome.bytes += lengths[key]
+            length = sum(version.length for version in found[key])
+            self.outcome.bytes += length
             if self._progress is not None:
-                self._progress.add(lengths[key])
+                self._progress.add(length)
         left = next(iter(store.versions(prefix)), None)
         if left is not None:
             raise RepositoryError(
@@ -221,16 +230,19 @@ class Expiry:
                 next_command="find out who still writes there, then run the playbook again",
             )
 
+    def _is_locked(self, versions: t.Iterable[ObjectVersion]) -> bool:
+        store = self.repository.store
+        if "locks" not in store.features:
+            return False
+        locks = [store.locked_until(found.key, found.version_id) for found in versions if not found.deleted]
+        return any(until is not None and until > self._now for until in locks)
+
     def _prefix(self, point_id: str) -> str:
         return point_prefix(self.plan.component, point_id)
 
     def _check(self) -> None:
         self._check_lease()
         self._checked_at = time.monotonic()
-
-
-def _rank(name: str) -> int:
-    return next((rank for rank, last in enumerate(_LAST, start=1) if name.startswith(last)), 0)
 
 
 def _dependents_first(rows: t.Sequence[Row]) -> list[Row]:

@@ -39,7 +39,9 @@ if t.TYPE_CHECKING:
 #: What can happen to a point. ``finish`` goes on removing one, ``withdraw`` takes a tombstone back from one that is
 #: whole and that the policy keeps, ``remove`` takes away what a killed backup left, ``leave`` does nothing.
 KEEP, EXPIRE, FINISH, WITHDRAW, REMOVE, LEAVE = "keep", "expire", "finish", "withdraw", "remove", "leave"
-CHANGING = (EXPIRE, FINISH, WITHDRAW, REMOVE)
+
+#: What is small, says something of the data, and goes after it.
+_LATE = ("pins/", "proofs/", "manifest.json.minisig", "manifest.json")
 
 
 @dataclass
@@ -71,6 +73,8 @@ class ExpiryPlan:
 
     component: str
     policy: Policy
+    #: For which moment it was made, by the store's clock.
+    now: datetime.datetime
     rows: list[Row]
     warnings: list[str] = field(default_factory=list)
     extend_locks: list[str] = field(default_factory=list)
@@ -105,7 +109,7 @@ def plan_expiry(
         raise _stale(component, policy, decided.refusal)
     rows = [*_decided_rows(decided, survey.tombstoned), *survey.rows, *_incomplete_rows(survey, policy)]
     rows.sort(key=lambda row: (row.at, row.point_id), reverse=True)
-    plan = ExpiryPlan(component, policy, rows, decided.warnings + survey.warnings)
+    plan = ExpiryPlan(component, policy, now, rows, decided.warnings + survey.warnings)
     going = {row.point_id for row in plan.of(EXPIRE, FINISH)}
     plan.points = {point_id: point for point_id, point in survey.points.items() if point_id in going}
     if lock_horizon and "locks" in repository.store.features:
@@ -212,15 +216,17 @@ class _Survey:
         return dataclasses.replace(item, stored_at=stored, locked_until=self._locked_until(item.point_id))
 
     def _locked_until(self, point_id: str) -> datetime.datetime | None:
-        """The latest lock on anything of the point that lasts still."""
+        """The latest lock, that lasts still, on the point's data or, where that is gone, on what is left.
+
+        What was said of it later (proofs, pins) is locked later too and would keep it for ever by being said again.
+        """
         store = self.repository.store
         if "locks" not in store.features:
             return None
-        found = [
-            store.locked_until(version.key, version.version_id)
-            for version in store.versions(point_prefix(self.component, point_id))
-            if not version.deleted
-        ]
+        prefix = point_prefix(self.component, point_id)
+        there = [version for version in store.versions(prefix) if not version.deleted]
+        data = [version for version in there if not removed_late(version.key[len(prefix) :])]
+        found = [store.locked_until(version.key, version.version_id) for version in data or there]
         return max((until for until in found if until is not None and until > self.now), default=None)
 
     def lock_is_short(self, point_id: str, horizon: float) -> bool:
@@ -269,6 +275,11 @@ def _decided_rows(decided: Plan, tombstoned: t.Container[str]) -> t.Iterator[Row
         again = item.point_id in tombstoned
         action = (WITHDRAW if again else KEEP) if decision.keep else (FINISH if again else EXPIRE)
         yield Row(item.point_id, action, decision.reasons, item.at, item.level, item.size, item.needs)
+
+
+def removed_late(name: str) -> int:
+    """0 for a point's data, which goes first; for what goes after it, its place in that order, the manifest's the last."""
+    return next((place for place, last in enumerate(_LATE, start=1) if name.startswith(last)), 0)
 
 
 def begun(point_id: str) -> datetime.datetime:

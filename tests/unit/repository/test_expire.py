@@ -311,13 +311,32 @@ def test_locked_points_are_reported_and_kept_ones_locked_longer(
     assert len(plan(locking, lock_horizon=10 * 86400.0, now=now + 6 * DAY).extend_locks) == 3
 
 
+def test_proofs_that_are_locked_later_do_not_keep_the_data(repository: Repository, days: list[RecoveryPoint]) -> None:
+    """Each verification adds a proof, which gets the bucket's lock: else what is verified often would never expire."""
+    now = _clock.now()
+    store = LockingStore(repository.store)
+    locking = dataclasses.replace(repository, store=store)
+    for stat in repository.store.list(f"{days[0].prefix}proofs/"):
+        store.locks[stat.key] = now + DAY
+    outcome = Expiry(locking, plan(locking), lambda: None).run()
+    assert outcome.waiting == [days[0].point_id] and days[0].point_id in outcome.expired and not outcome.failures
+    assert not path_of(repository, f"{days[0].prefix}objects").exists()
+    again = plan(locking)
+    assert actions(again)[days[0].point_id] == "leave"
+    assert reasons(again, days[0].point_id)[1].startswith("locked until ")
+    assert not Expiry(locking, again, lambda: None).run().changed
+    store.locks.clear()
+    assert Expiry(locking, plan(locking), lambda: None).run().finished == [days[0].point_id]
+    assert not path_of(repository, days[0].prefix).exists()
+
+
 def test_what_needs_a_locked_point_keeps_its_base(repository: Repository, take) -> None:
     now = _clock.now()
     full = take(now - 9 * DAY)
     differential = take(now - 8 * DAY, content={"needs": [full.point_id]})
     take(now - 25 * HOUR), take(now - HOUR)
     store = LockingStore(repository.store)
-    store.locks[differential.manifest_key] = now + DAY
+    store.locks[f"{differential.prefix}objects/a"] = now + DAY
     found = plan(dataclasses.replace(repository, store=store))
     assert actions(found)[full.point_id] == "keep"
     assert reasons(found, full.point_id) == [f"needed by {differential.point_id}"]

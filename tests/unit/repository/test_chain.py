@@ -291,6 +291,23 @@ def test_a_point_that_claims_an_earlier_time_is_named(component: Component) -> N
         component.store.replace(points[4].manifest_key, honest)
 
 
+def test_a_point_that_shows_a_moment_at_which_it_was_not_taken_is_named(component: Component) -> None:
+    points = history(component)
+    component.forget_taken(points[4])
+    later = points[4].finished + HOUR
+    component.store.replace(points[4].manifest_key, component.edited(points[4], consistency_time=later))
+    assert kinds(component.examine()) == {points[4].point_id: "back-dated"}
+
+
+def test_a_point_that_all_clocks_put_before_an_older_one_is_named(component: Component) -> None:
+    history(component)
+    component.timeline.time -= datetime.timedelta(days=7)
+    point = component.take()
+    (finding,) = component.examine().findings
+    assert (finding.kind, finding.subject) == ("back-dated", point.point_id)
+    assert finding.found.startswith("recorded")
+
+
 def test_a_manifest_that_the_store_received_later_than_it_says_is_named(component: Component) -> None:
     points = history(component)
     versions = component.store.objects[points[4].manifest_key]

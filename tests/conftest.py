@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -32,11 +33,24 @@ hypothesis.settings.load_profile("shared")
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[LocalEnvironment]:
     """A local environment of its own, started and loaded, removed at the end whatever happens."""
+    with running_environment(tmp_path_factory.mktemp("local"), "file") as local:
+        yield local
+
+
+@pytest.fixture(scope="module")
+def local_in_bucket(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[LocalEnvironment]:
+    """As ``local``, its repository in a bucket of its own S3 gateway."""
+    with running_environment(tmp_path_factory.mktemp("local"), "s3") as local:
+        yield local
+
+
+@contextlib.contextmanager
+def running_environment(root: pathlib.Path, repository: t.Literal["file", "s3"]) -> t.Iterator[LocalEnvironment]:
     series = os.environ.get("SRE_RUNBOOKS_SERIES", "2.19")
     environment = subprocess.run(
         [str(ROOT / "tools" / "environment"), series], stdout=subprocess.PIPE, check=True, text=True
     )
-    local = LocalEnvironment(tmp_path_factory.mktemp("local"), environment.stdout.strip())
+    local = LocalEnvironment(root, environment.stdout.strip(), repository)
     try:
         done = local.play("start_local_environment", "-e", "local_environment_traffic=false", capture_output=True)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -295,7 +295,7 @@ def test_credentials_as_boto3_finds_them(
 def test_refused_by_policy(s3_gateway: Gateway, url: str) -> None:
     error = failure(url, s3_gateway.options("attacker"))
     assert isinstance(error, NotPermitted)
-    assert "the repository refuses" in str(error) and "docs/repository.md" in str(error)
+    assert "the repository refuses" in str(error) and "docs/bucket.md" in str(error)
 
 
 def test_wrong_bucket(s3_gateway: Gateway) -> None:

@@ -117,7 +117,10 @@ class PointWriter:
             previous_sha256=before.sha256 if before else None,
             recorded=now,
         )
-        point.objects = [*objects, self._store_document("RESTORE.md", restore_guide_document(point, restore_guide))]
+        point.objects = [
+            *objects,
+            self._store_document("RESTORE.md", restore_guide_document(point, restore_guide, self.repository.url)),
+        ]
         manifest = point.to_manifest()
         # What could not be read back must not become a recovery point.
         point.manifest_sha256 = RecoveryPoint.from_manifest(manifest).manifest_sha256

@@ -20,10 +20,16 @@ Recovery point `{point_id}` of the component `{component}` in the environment `{
 It shows the state of {consistency_time} ({engine} {engine_version}) and belongs to the repository `{repository_id}`.
 
 Nothing of the collection that wrote it is needed: only a shell, `sha256sum` and the tools named below. Every command is
-meant to be run in the directory that holds this file. From an object store, copy the directory first.
+meant to be run in the directory that holds this file.{fetch}
 
 {check}{guide}
 {objects}"""
+_FETCH = """ Copy the directory first (`--endpoint-url` names a service
+other than Amazon's):
+
+```sh
+aws s3 cp --recursive --only-show-errors {url}/{prefix} .
+```"""
 _CHECK = """\
 ## Check the files
 
@@ -45,8 +51,8 @@ _OBJECTS = """
 """
 
 
-def restore_guide_document(point: RecoveryPoint, guide: str) -> str:
-    """The whole text. ``guide`` is the engine's part, Markdown whose headings start at ``##``."""
+def restore_guide_document(point: RecoveryPoint, guide: str, url: str = "") -> str:
+    """The whole text. ``guide`` is the engine's part, Markdown whose headings start at ``##``; ``url`` the repository's."""
     return _TEMPLATE.format(
         component=point.component,
         point_id=point.point_id,
@@ -56,6 +62,7 @@ def restore_guide_document(point: RecoveryPoint, guide: str) -> str:
         engine_version=point.engine_version,
         repository_id=point.repository_id,
         guide=guide.strip(),
+        fetch=_FETCH.format(url=url, prefix=point.prefix) if url.startswith("s3://") else "",
         # An engine whose data lies elsewhere has none.
         check=_CHECK if point.objects else "",
         objects=_objects(point) if point.objects else "",

@@ -104,7 +104,7 @@ def explain(
             f"the repository refuses: may not {verb} {what}",
             expected=f"an identity that {where} lets {verb} below {location.prefix or 'its root'}",
             found=found,
-            next_command=f"compare the bucket's policy with docs/repository.md; {look}",
+            next_command=f"compare the bucket's policy with docs/bucket.md; {look}",
         )
     if code in _FULL:
         return RepositoryError(

@@ -21,7 +21,12 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput, ObjectMissing
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
+    IntegrityError,
+    InvalidInput,
+    ObjectMissing,
+    RepositoryError,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age_header import HEADER_LIMIT
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
     SHA256,
@@ -96,36 +101,50 @@ def new_rewrap_id(at: datetime.datetime) -> str:
 
 def list_rewraps(store: Store, prefix: str) -> Rewraps:
     """The rewraps of the point at ``prefix``."""
+    return _rewraps(store, prefix, _written(store, f"{prefix}rewraps/"))
+
+
+def _written(store: Store, place: str) -> dict[str, str | None]:
+    """The keys below ``place`` with the version that was written first: no delete marker and no overwriting hides it."""
+    try:
+        listed = list(store.versions(place))
+    except RepositoryError:  # an identity that may not list versions
+        return {found.key: None for found in store.list(place)}
+    # The newest come first, so the last one that is no marker stays.
+    return {item.key: item.version_id for item in listed if not item.deleted}
+
+
+def _rewraps(store: Store, prefix: str, written: t.Mapping[str, str | None]) -> Rewraps:
     found = Rewraps()
-    for name in sorted(store.children(f"{prefix}rewraps/"), reverse=True):
-        rewrap_id = name.rstrip("/")
-        if not name.endswith("/") or not re.fullmatch(_REWRAP_ID, rewrap_id):
-            continue  # nobody but us names a rewrap
-        try:
-            found.whole.append(_load(store, prefix, rewrap_id))
-        except ObjectMissing:
+    places = {key[len(prefix) :].split("/")[1] for key in written if key[len(prefix) :].count("/") == 2}
+    # Nobody but us names a rewrap.
+    for rewrap_id in sorted((place for place in places if re.fullmatch(_REWRAP_ID, place)), reverse=True):
+        if f"{prefix}rewraps/{rewrap_id}/rewrap.json" not in written:
             found.incomplete.append(rewrap_id)
-        except (IntegrityError, InvalidInput) as error:
+            continue
+        try:
+            found.whole.append(_load(store, prefix, rewrap_id, written))
+        except (IntegrityError, InvalidInput, ObjectMissing) as error:
             found.damaged.append((rewrap_id, str(error)))
     return found
 
 
-def _load(store: Store, prefix: str, rewrap_id: str) -> Rewrap:
+def _load(store: Store, prefix: str, rewrap_id: str, written: t.Mapping[str, str | None]) -> Rewrap:
     place = f"{prefix}rewraps/{rewrap_id}/"
     what = f"{place}rewrap.json"
-    fields = parse_sealed(store.read(what, _LIMIT), what)
+    fields = parse_sealed(store.read(what, _LIMIT, version=written[what]), what)
     if (prefix.split("/")[1], prefix.split("/")[3], rewrap_id) != (
         fields.text("component"),
         fields.text("point_id"),
         fields.text("rewrap_id"),
     ):
         raise IntegrityError(f"{what} is damaged", expected="what its place says", found="another rewrap")
-    try:
-        headers = store.read(f"{place}headers.txt", _LIMIT)
-    except ObjectMissing as error:
+    name = f"{place}headers.txt"
+    if name not in written:
         # rewrap.json is written last: this is not what a killed run leaves.
-        raise IntegrityError(f"{what} has lost its headers", found=str(error)) from None
-    _check_sum(fields, headers, f"{place}headers.txt")
+        raise IntegrityError(f"{what} has lost its headers", expected=name, found="no such object")
+    headers = store.read(name, _LIMIT, version=written[name])
+    _check_sum(fields, headers, name)
     return Rewrap(
         prefix=prefix,
         rewrap_id=rewrap_id,
@@ -246,7 +265,8 @@ def _noting(url: str, prefix: str, rewraps: Rewraps, rewrap_id: str) -> t.Callab
 
 def rewrap_failures(store: Store, prefix: str) -> list[str]:
     """What is wrong below ``rewraps/`` of a point, in words: nothing that a whole newer rewrap has superseded counts."""
-    found = list_rewraps(store, prefix)
+    written = _written(store, f"{prefix}rewraps/")
+    found = _rewraps(store, prefix, written)
     newest = found.whole[0] if found.whole else None
     failures = [
         f"rewraps/{rewrap_id}: {reason}"
@@ -254,14 +274,10 @@ def rewrap_failures(store: Store, prefix: str) -> list[str]:
         if newest is None or rewrap_id > newest.rewrap_id
     ]
     if newest is not None:
-        try:
-            guide = store.read(f"{prefix}rewraps/{newest.rewrap_id}/REWRAP.md", _LIMIT)
-        except ObjectMissing:
-            guide = b""
-        if hashlib.sha256(guide).hexdigest() != newest.guide_sha256:
-            failures.append(f"rewraps/{newest.rewrap_id}/REWRAP.md: missing, or not as it was written")
+        guide = f"{prefix}rewraps/{newest.rewrap_id}/REWRAP.md"
+        text = store.read(guide, _LIMIT, version=written[guide]) if guide in written else b""
+        if hashlib.sha256(text).hexdigest() != newest.guide_sha256:
+            failures.append(f"{guide[len(prefix) :]}: missing, or not as it was written")
     ours = re.compile(rf"{re.escape(prefix)}rewraps/{_REWRAP_ID}/({'|'.join(map(re.escape, _FILES))})")
-    for listed in store.list(f"{prefix}rewraps/"):
-        if not ours.fullmatch(listed.key):
-            failures.append(f"{listed.key[len(prefix) :]}: not of a rewrap")
+    failures += [f"{key[len(prefix) :]}: not of a rewrap" for key in written if not ours.fullmatch(key)]
     return failures

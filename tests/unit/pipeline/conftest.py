@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import ObjectExists, ObjectMissing
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline import age, compression
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import ObjectVersion
 
 
 class _Buffer(io.BytesIO):
@@ -37,9 +38,10 @@ class MemoryStore:
         yield buffer
         self.objects[key] = buffer.getvalue()
 
-    def children(self, prefix):
-        below = (key[len(prefix) :] for key in self.objects if key.startswith(prefix))
-        return iter(sorted({name.partition("/")[0] + "/" * ("/" in name) for name in below}))
+    def versions(self, prefix):
+        for key in sorted(self.objects):
+            if key.startswith(prefix):
+                yield ObjectVersion(key, None, len(self.objects[key]), None)
 
     def open(self, key, offset=0, length=None, version=None):
         if key not in self.objects:

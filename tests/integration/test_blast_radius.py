@@ -7,7 +7,11 @@
 from __future__ import annotations
 
 import datetime
+import json
+import os
 import pathlib
+import subprocess
+import sys
 import typing as t
 
 import pytest
@@ -16,6 +20,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.blast_rad
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_store
 from tests.servers.module_call import call_module
 from tests.servers.s3 import Gateway
+from tools.local_environment import LocalEnvironment
 
 PROBES = "control/probes/"
 TRIES = ("overwrite", "shorten_retention", "delete", "bypass_governance", "delete_version")
@@ -130,6 +135,43 @@ def test_modules_tell_and_refuse(s3_gateway: Gateway) -> None:
     assert any(line.startswith("pass    delete_version: refused") for line in told["lines"])
     checked = call("repository_info", s3_gateway, url, True, blast_radius="try")["blast_radius"]
     assert {entry["result"] for entry in checked["checks"] if entry["check"] in TRIES} == {"unknown"}
+
+
+def test_playbooks_show_it(s3_gateway: Gateway, tmp_path: pathlib.Path) -> None:
+    """prepare_repository prints a line per question and refuses a weak bucket; check_health keeps looking."""
+    local = LocalEnvironment(tmp_path / "local", os.path.dirname(sys.executable))
+    bucket = s3_gateway.make_bucket(lock_mode="governance", lock_days=7, open_to=())
+    s3_gateway.set_documented_policy(bucket, "prod/")
+
+    def play(playbook: str, *arguments: str, **variables: t.Any) -> subprocess.CompletedProcess[str]:
+        given = {"repository_url": f"s3://{bucket}/prod", "repository_s3": s3_gateway.options()}
+        path = tmp_path / "variables.json"
+        path.write_text(json.dumps({**given, "repository_require_immutable": True, **variables}), encoding="utf-8")
+        return local.play(
+            playbook, "-e", f"@{path}", "-e", "component_hosts=flights_db", *arguments, capture_output=True
+        )
+
+    planned = play("prepare_repository", "--check")
+    assert planned.returncode == 0 and "changed=1" in planned.stdout, planned.stdout
+    prepared = play("prepare_repository", repository_production_account=123456789012)
+    assert prepared.returncode == 0 and "changed=1" in prepared.stdout, prepared.stdout
+    for line in (
+        "pass    delete_version: refused",
+        "pass    object_lock: governance mode, 7 d",
+        "pass    other_account",
+    ):
+        assert line in prepared.stdout
+    assert s3_gateway.identity("backup").secret_key not in prepared.stdout
+    refused = play("prepare_repository", repository_minimum_lock="30d")
+    assert refused.returncode != 0 and "not immutable" in refused.stdout, refused.stdout
+    play("check_health", repository_minimum_lock="30d")  # no server runs here, which it says too
+    (probe,) = [
+        probe
+        for component in local.latest_report()["components"]
+        for probe in component["probes"]
+        if "cannot be destroyed" in probe["name"] and component["name"] == "flights_db"
+    ]
+    assert probe["outcome"] == "failed" and probe["message"].startswith("object_lock: governance mode, 7 d"), probe
 
 
 def test_directory(tmp_path: pathlib.Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import json
 import typing as t
 
 import pytest
@@ -23,6 +24,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.anchors i
     settled_proofs,
     write_anchor,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import sealed_json
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.examine import (
     Examination,
     Question,
@@ -219,7 +221,8 @@ def test_an_altered_anchor_or_its_state_is_named(component: Component) -> None:
     assert kinds(component.examine()) == {anchor[len("components/db/") :]: "altered"}
     component.store.replace(anchor, content)
     state = anchor.replace(".json", "-state.json")
-    component.store.replace(state, b"{}")
+    forged = json.loads(component.store.objects[state][-1].content or b"")
+    component.store.replace(state, sealed_json({**forged, "points": {}}))
     assert kinds(component.examine()) == {state[len("components/db/") :]: "altered"}
 
 

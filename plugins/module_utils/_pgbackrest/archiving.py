@@ -134,7 +134,10 @@ def choose_target(
         return place_of(repository.url, component, generation, s3)
 
     if not known:
-        return Target(place(next_generation(known)), True, None, "there is no generation yet")
+        first = place(next_generation(known))
+        # Nothing is there; whether it can be reached, and how its certificate is named, is known afterwards.
+        find_passphrase(first, passphrases[:1], user)
+        return Target(first, True, None, "there is no generation yet")
     newest = place(known[-1])
     current, earlier = passphrases[0], [*passphrases[1:], None]
     try:

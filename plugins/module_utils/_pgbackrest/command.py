@@ -161,9 +161,17 @@ def advice(code: int | None, text: str) -> str | None:
     """The next command for one of pgBackRest's errors; None when nothing is known of it."""
     if "unable to get address" in text or "HostConnectError" in text or "unable to connect to" in text:
         return _ADVICE[49]
-    if "CryptoError" in text and "certificate" in text:
-        return "give the authority that signed the endpoint's certificate as ca_bundle in s3 (repository_s3 in the inventory)"
+    if about_certificate(text):
+        return (
+            "name the endpoint as its certificate does (pgBackRest compares names, not addresses), and give the authority"
+            " that signed it as ca_bundle in s3 (repository_s3 in the inventory), readable for the server's account"
+        )
     return _ADVICE.get(code) if code is not None else None
+
+
+def about_certificate(text: str) -> bool:
+    """Whether it was TLS that failed, which has the same code as a wrong passphrase."""
+    return "certificate" in text or "TLS" in text
 
 
 def _foreign() -> list[str]:

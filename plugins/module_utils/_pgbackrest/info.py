@@ -15,6 +15,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import Integr
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.command import (
     Pgbackrest,
     PgbackrestError,
+    about_certificate,
+    advice,
     printable,
 )
 
@@ -155,7 +157,7 @@ def parse_info(output: bytes, stanza: str, component: str) -> StanzaInfo:
 
 def _refuse_unreadable(found: dict[str, t.Any], component: str) -> t.NoReturn:
     messages = " | ".join(printable(str(repository["status"]["message"])) for repository in found["repo"])
-    wrong_key = "FormatError" in messages or "CryptoError" in messages
+    wrong_key = ("FormatError" in messages or "CryptoError" in messages) and not about_certificate(messages)
     error = PgbackrestError(
         "pgBackRest's repository cannot be read",
         component,

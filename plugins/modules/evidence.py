@@ -30,7 +30,9 @@ options:
     type: str
     default: 7d
   force:
-    description: Open every manifest and read every byte again, however young the proofs are.
+    description:
+      - Open every manifest and read every byte again, however young the proofs are; also every pin and lease, and look
+        for objects that the collection has not written.
     type: bool
     default: false
   expected_head:
@@ -155,6 +157,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.examine i
     not_intact,
     parse_head,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.findings import distinct
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_findings
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.retained import (
     Effort,
@@ -182,6 +186,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     recorder = Recorder(repository, None if module.check_mode else run_id, component)
     with recorder.step("verify backups") as step, Progress(params["progress_path"]) as progress:
         found = examine(repository, component, question)
+        if params["force"]:
+            said = [*found.findings, *layout_findings(repository, component)]
+            found.findings = [finding for finding in distinct(said) if finding.id not in question.accepted]
         done = verify_retained(repository, found, effort, identities, run_id, progress, module.check_mode)
         anchored = None
         if not found.findings and not module.check_mode:

@@ -26,6 +26,12 @@ options:
     type: str
     choices: [none, look, try]
     default: none
+  documents:
+    description:
+      - Also read every small document of the repository (proofs, pins, tombstones, leases, records of runs) and say which
+        is missing, changed, in another's place, or not of this collection. It costs a request for each.
+    type: bool
+    default: false
   minimum_lock:
     description: For how long a new object has to be locked at least, such as V(30d).
     type: str
@@ -122,6 +128,21 @@ repository:
         lease:
           description: The lease in its highest epoch (C(epoch), C(held), C(holder), C(renewed), C(ttl_s)), or null.
           type: dict
+documents:
+  description: Whether every small document is in its place and as it was written.
+  returned: with O(documents=true)
+  type: dict
+  contains:
+    intact:
+      description: Whether nothing was found.
+      type: bool
+    findings:
+      description: What was, the first 200 of it, as M(sre.runbooks.evidence_info) returns it.
+      type: list
+      elements: dict
+    findings_count:
+      description: How many there are in all.
+      type: int
 blast_radius:
   description: What this identity could do to the repository.
   returned: with O(blast_radius=look) or O(blast_radius=try)
@@ -154,6 +175,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError
 from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.blast_radius import Demands, find_blast_radius
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_findings
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_components, list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import DAMAGED, LEVELS
@@ -166,6 +188,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     return {
         "changed": False,
         **_blast_radius(module, repository),
+        **_documents(module, repository),
         "repository": {
             "id": repository.id,
             "url": repository.url,
@@ -188,6 +211,14 @@ def _blast_radius(module: AnsibleModule, repository: Repository) -> dict[str, t.
         trying=params["blast_radius"] == "try" and not module.check_mode,
     )
     return {"blast_radius": find_blast_radius(repository.store, demands).facts()}
+
+
+def _documents(module: AnsibleModule, repository: Repository) -> dict[str, t.Any]:
+    if not module.params["documents"]:
+        return {}
+    found = layout_findings(repository)
+    facts = [finding.facts() for finding in found[:200]]
+    return {"documents": {"intact": not found, "findings": facts, "findings_count": len(found)}}
 
 
 def _component(repository: Repository, name: str) -> dict[str, t.Any]:
@@ -227,6 +258,7 @@ def main() -> None:
         argument_spec={
             **REPOSITORY_OPTIONS,
             "blast_radius": {"type": "str", "choices": ["none", "look", "try"], "default": "none"},
+            "documents": {"type": "bool", "default": False},
             "minimum_lock": {"type": "str", "default": "7d"},
             "production_account": {"type": "str"},
             "data_paths": {"type": "list", "elements": "path", "default": []},

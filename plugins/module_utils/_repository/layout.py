@@ -15,7 +15,12 @@ import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, ObjectMissing, RunbookError
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import DOCUMENT_LIMIT, parse_sealed
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
+    DOCUMENT_LIMIT,
+    check_component,
+    parse_sealed,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.findings import ALTERED, REMOVED, Finding
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import MANIFEST_LIMIT, POINT_ID
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import proof_failures
 
@@ -57,16 +62,35 @@ _OTHERS = [
         rf"{_COMPONENT}/evidence/\d{{8}}T\d{{6}}\.\d{{6}}Z-[0-9a-f]{{4}}-state\.json",
         rf"{_LEASE}/(renewed-\d{{6}}|released)\.json",
         rf"runs/{_RUN}/report\.(json|md|html)",
+        r"control/probes/.+",
         r"pgbackrest/.+",
         r"control/probes/.+",
     )
 ]
 
 
-def layout_failures(repository: Repository) -> list[str]:
-    """What is wrong outside of the points' data, in words that begin with the key. Reads every small document."""
+def layout_findings(repository: Repository, component: str | None = None) -> list[Finding]:
+    """As :func:`layout_failures`; subjects are keys, below the component's prefix where one is given."""
+    prefix = "" if component is None else f"components/{check_component(component)}/"
+    found = []
+    for failure in layout_failures(repository, component):
+        key, _colon, words = failure.partition(": ")
+        kind = REMOVED if words.startswith("missing") else ALTERED
+        subject = key[len(prefix) :] if key.startswith(prefix) else key
+        found.append(
+            Finding(kind, subject, f"{key} is not as it was written", "every document as it was written", words)
+        )
+    return found
+
+
+def layout_failures(repository: Repository, component: str | None = None) -> list[str]:
+    """What is wrong outside of the points' data, in words that begin with the key. Reads every small document.
+
+    :arg component: look only at what is below its own prefixes, and at no run.
+    """
     failures: list[str] = []
-    keys = [found.key for found in repository.store.list("")]
+    prefixes = [""] if component is None else [f"components/{component}/", f"control/leases/{component}/"]
+    keys = [found.key for prefix in prefixes for found in repository.store.list(prefix)]
     for key in keys:
         try:
             _check(repository, key)

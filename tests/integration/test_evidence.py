@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import pathlib
@@ -102,6 +103,10 @@ def test_every_kind_of_damage_to_objects_is_found_at_once_and_named(repository: 
     flipped = bytearray(keys[4].read_bytes())
     flipped[50] ^= 1
     keys[4].write_bytes(flipped)
+    # The listing alone shows all but the flipped bit.
+    looked = call_module("evidence", asked(url), check=True)
+    assert looked["failed"] and set(looked["damaged"]) == {point.point_id for point in points[:4]}
+    assert looked["read"] == [points[4].point_id]
     found = call_module("evidence", asked(url))
     assert found["failed"] and found["error"]["kind"] == "integrity" and found["error"]["next_command"]
     assert set(found["damaged"]) == {point.point_id for point in points[:5]} and found["unchanged"] == 1
@@ -147,8 +152,8 @@ def test_a_manifest_that_was_changed_behind_its_back_is_found_at_the_next_readin
 ) -> None:
     point = take(repository)
     assert call_module("evidence", asked(url))["intact"]
-    path = path_of(repository, point.manifest_key)
-    rewrite(path, path.read_bytes().replace(b'"engine_version": "15"', b'"engine_version": "16"'))
+    forged = dataclasses.replace(load_point(repository, "flights_db", point.point_id), engine_version="16")
+    rewrite(path_of(repository, point.manifest_key), forged.to_manifest())
     assert call_module("evidence_info", asked(url))["findings"][0]["kind"] == "altered"
     assert call_module("evidence", asked(url, force=True))["failed"]
     assert point.point_id in call_module("evidence", asked(url, reverify_after="0"))["damaged"]

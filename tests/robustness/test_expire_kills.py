@@ -22,6 +22,7 @@ import pytest
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import LeaseHeld, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.examine import Question, examine
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.expire import Expiry, Outcome
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.expiry_plan import plan_expiry
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
@@ -110,6 +111,9 @@ class Site:
         for point in listing.points:
             assert verify_point(self.repository, point, Identities()).ok
             assert set(point.needs) <= {other.point_id for other in listing.points}
+        # A removal that was cut off is no tampering, and one that has ended leaves no hole.
+        found = examine(self.repository, "db", Question(clock_bound_s=0)).findings
+        assert [finding for finding in found if finding.kind != "back-dated"] == []  # as these points are, on purpose
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +161,7 @@ def test_killed_anywhere_the_next_run_ends_the_same(site: Site, results: t.Calla
             site.check()
             free_lease(site)
             site.expire()
+            site.check()
             assert site.state() == site.expected
         except AssertionError as error:
             failed.append(f"killed {'after' if after else 'before'} change {at}: {error}")

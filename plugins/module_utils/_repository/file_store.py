@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
 import fcntl
 import os
 import secrets
@@ -25,10 +24,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     IntegrityError,
     InvalidInput,
-    ObjectExists,
     ObjectMissing,
     RepositoryError,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.file_errors import already_there, explanation
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import (
     ObjectStat,
     ObjectVersion,
@@ -149,7 +148,7 @@ class FileStore:
     def writer(self, key: str) -> t.Iterator[_Writer]:
         path = self._path(key)
         if os.path.lexists(path):
-            raise _exists(key)
+            raise already_there(key)
         with self._hidden_file(key) as (hidden, target):
             writer = _Writer(target, lambda: self._explained("write", key))
             yield writer
@@ -342,34 +341,7 @@ class FileStore:
         try:
             yield
         except OSError as error:
-            raise self._explanation(error, verb, key) from None
-
-    def _explanation(self, error: OSError, verb: str, key: str) -> RepositoryError:
-        found = f"{os.strerror(error.errno or 0)} ({errno.errorcode.get(error.errno or 0, error.errno)})"
-        if error.errno == errno.EEXIST:
-            return _exists(key)
-        if error.errno in (errno.ENOENT, errno.ENOTDIR) and verb == "read":
-            return ObjectMissing(f"{key} is not in the repository", expected=f"an object in {self.url}", found=found)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return RepositoryError(
-                f"the repository is full: could not {verb} {key}",
-                expected="free space",
-                found=f"{found}, {_free(self.path)} bytes free in {self.path}",
-                next_command=f"df -h {self.path}; df -i {self.path}",
-            )
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return RepositoryError(
-                f"the repository cannot be used: may not {verb} {key}",
-                expected=f"{self.path} readable and writable for uid {os.geteuid()}, with hard links",
-                found=found,
-                next_command=f"ls -ld {self.path}; findmnt -T {self.path}",
-            )
-        return RepositoryError(
-            f"could not {verb} {key}",
-            expected=f"a working file system with hard links and locks below {self.path}",
-            found=found,
-            next_command=f"ls -ld {self.path}; findmnt -T {self.path}",
-        )
+            raise explanation(error, verb, key, self.url, self.path) from None
 
 
 class _Writer:
@@ -408,20 +380,8 @@ class _Slice:
         self.close()
 
 
-def _exists(key: str) -> ObjectExists:
-    return ObjectExists(f"{key} is already in the repository", expected="a new object", found="one of that name")
-
-
 def _moment(found: os.stat_result) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(found.st_mtime, datetime.timezone.utc)
-
-
-def _free(path: str) -> int | None:
-    try:
-        found = os.statvfs(path)
-    except OSError:
-        return None
-    return found.f_bavail * found.f_frsize
 
 
 def _sync_directory(path: str) -> None:

@@ -30,6 +30,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.bringing 
     refuse_failures,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.plan import Base, Plan, bases_for, plan
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.recovery import BrokenLog
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.target import Target
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import workplace
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
@@ -210,7 +211,8 @@ class PitrDrill:
                 )
                 raise
             except IntegrityError as error:
-                self._prove(point, "verified", time.monotonic() - began, _failed(where, error), "failed")
+                level = "restored" if isinstance(error, BrokenLog) else "verified"
+                self._prove(point, level, time.monotonic() - began, _failed(where, error), "failed")
                 raise
             except RunbookError as error:
                 self._prove(point, "restored", time.monotonic() - began, _failed(where, error), "failed")

@@ -34,6 +34,10 @@ if t.TYPE_CHECKING:
 _POLL_S = 0.05
 
 
+class BrokenLog(IntegrityError):
+    """A segment of the log was lost or altered; the base backup is none the worse for it."""
+
+
 class Recovery:
     """The replay on a private server, up to the target.
 
@@ -152,7 +156,7 @@ class Recovery:
         trouble, fatal = self._fetch.trouble(), stopping.last_fatal(log)
         if trouble is not None:
             kind, segment = trouble
-            return IntegrityError(
+            return BrokenLog(
                 f"segment {segment} {'is not what was archived' if kind == 'altered' else 'cannot be had'};"
                 " recovery ended there, and the live data was not touched",
                 self._component,

@@ -32,6 +32,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.bringing 
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.live import Live
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.plan import Base, Plan, bases_for, plan
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.recovery import BrokenLog
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.target import Target
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import marker
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
@@ -224,7 +225,7 @@ class PitrRestore:
                 return {**result, "choices": [choice.facts(now) for choice in choices]}
 
     def _worth_another(self, made: Plan, error: RunbookError) -> bool:
-        if "segment" in error.message:
+        if isinstance(error, BrokenLog):
             return False
         return isinstance(error, IntegrityError) or made.target.kind in ("xid", "name")
 
@@ -283,9 +284,10 @@ class PitrRestore:
                     timeline = reached.recovery.promote()
                     self._stamp(reached, bringing.maintenance(reached.server), lease)
                     reached.server.stop(self._request.server_timeout)
+        except BrokenLog:
+            raise
         except IntegrityError as error:
-            if "segment" not in error.message:
-                self._prove(point, "verified", 0.0, {"failures": [str(error)], "failures_count": 1}, "failed")
+            self._prove(point, "verified", 0.0, {"failures": [str(error)], "failures_count": 1}, "failed")
             raise
         live.keep_configuration()
         record = {

@@ -7,6 +7,24 @@
 from __future__ import annotations
 
 import os
+import time
+import typing as t
 
 SOAK = os.environ.get("SRE_RUNBOOKS_SOAK", "") == "1"
 SEED = int(os.environ.get("SRE_RUNBOOKS_SEED", "20261121"))
+#: Seconds between two lines about how far a suite is.
+_EVERY_S = 30.0
+
+Case = t.TypeVar("Case")
+
+
+def counted(suite: str, cases: t.Sequence[Case]) -> t.Iterator[Case]:
+    """The cases; in a soak the screen shows now and then how many are done and how long it still takes."""
+    began = shown = time.monotonic()
+    for number, case in enumerate(cases):
+        now = time.monotonic()
+        if SOAK and now - shown >= _EVERY_S and number:
+            shown = now
+            left = (now - began) / number * (len(cases) - number)
+            print(f"  {suite}: {number:,} of {len(cases):,}, {left / 60:.0f} min left", flush=True)
+        yield case

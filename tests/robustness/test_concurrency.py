@@ -26,7 +26,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify im
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Event, read_events
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import start_run
 from tests.robustness.runbooks import ROWS, Disturbed
-from tests.robustness.scale import SEED, SOAK
+from tests.robustness.scale import SEED, SOAK, counted
 from tests.servers.component import NAME
 from tests.servers.module_call import finish_module, start_module
 
@@ -111,7 +111,7 @@ class Watch(threading.Thread):
 def test_one_at_a_time(disturbed: Disturbed, results: t.Callable[..., None]) -> None:
     failures: list[str] = []
     outcomes: collections.Counter[str] = collections.Counter()
-    for round_number in range(ROUNDS):
+    for round_number in counted("concurrency", range(ROUNDS)):
         failures += [f"round {round_number}: {problem}" for problem in _round(disturbed, round_number, outcomes)]
     results("concurrency", ROUNDS * (sum(CROWD.values()) + 1), len(failures), rounds=ROUNDS, outcomes=dict(outcomes))
     assert not failures, "\n".join(failures)

@@ -25,7 +25,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.points im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
 from tests.robustness.corruption import MUTATIONS, Damage, Files, Vandal
-from tests.robustness.scale import SEED, SOAK
+from tests.robustness.scale import SEED, SOAK, counted
 from tests.robustness.small_repository import ENVIRONMENT, Keys, build, in_this_process, new_keys, signed
 
 MUTATED = 10_080 if SOAK else 204
@@ -97,7 +97,7 @@ def _worker(number: int, cases: int, clean: int) -> tuple[collections.Counter[st
             build(url, keys, f"{SEED}-{number}", with_signatures)
         vandal = Vandal(Files(root / "repository"), keys)
         kinds = list(MUTATIONS)
-        for case in range(cases):
+        for case in counted("corruption", range(cases)):
             choice = random.Random(f"{SEED}-{number}-{case}")
             mutation = kinds[case % len(kinds)]
             with _age(case):
@@ -108,7 +108,7 @@ def _worker(number: int, cases: int, clean: int) -> tuple[collections.Counter[st
                 failures.append(f"case {number}-{case}: {damage}: nothing names {missed}; told: {told[:3]}")
             vandal.files.undo()
             counts[f"{mutation}, {damage.kind}"] += 1
-        for case in range(clean):
+        for case in counted("corruption: clean runs", range(clean)):
             with _age(case):
                 alarms += findings(url, keys, with_signatures)
     finally:

@@ -16,7 +16,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify im
 from tests.robustness.fault_store import FAULTS
 from tests.robustness.module_process import Outcome, StoreFault
 from tests.robustness.runbooks import RUNBOOKS, Disturbed, problems_after
-from tests.robustness.scale import SEED, SOAK
+from tests.robustness.scale import SEED, SOAK, counted
 
 #: Cases of each runbook in ``make test``; with ``make soak`` it is every one.
 SAMPLE = {"back up": 12, "restore": 10}
@@ -36,14 +36,14 @@ def test_a_failing_repository_is_survived(disturbed: Disturbed, results: t.Calla
         cases = random.Random(f"{SEED}-{name}").sample(cases, min(SAMPLE.get(name, ENOUGH), len(cases)))
     failures: list[str] = []
     loud = 0
-    for at, kind in cases:
+    for at, kind in counted(f"faults: {name}", cases):
         runbook.prepare(disturbed)
         outcome = runbook.act(disturbed, StoreFault(at, kind))
         loud += outcome.failed
         call = outcome.effects[at] if at < len(outcome.effects) else "nothing"
-        told = f"{name}, {kind} at call {at} ({call}): {outcome}"
-        failures += [f"{told}: {problem}" for problem in _dishonest(disturbed, outcome)]
-        failures += [f"{told}: {problem}" for problem in problems_after(disturbed, runbook, outcome)]
+        case = f"{name}, {kind} at call {at} ({call}): {outcome}"
+        failures += [f"{case}: {problem}" for problem in _dishonest(disturbed, outcome)]
+        failures += [f"{case}: {problem}" for problem in problems_after(disturbed, runbook, outcome)]
     results(f"faults: {name}", len(cases), len(failures), calls=len(whole.effects), failed_loudly=loud)
     assert not failures, "\n".join(failures[:20])
 

@@ -37,7 +37,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.retention
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewrap import rewrap_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
 from tests.robustness.faulty_http import HTTP_FAULTS, FaultyHttp
-from tests.robustness.scale import SEED, SOAK
+from tests.robustness.scale import SEED, SOAK, counted
 from tests.robustness.small_repository import ENVIRONMENT, Keys, in_this_process, new_keys
 from tests.servers.faulty_network import FaultyNetwork, Way, faulty_network  # noqa: F401
 from tests.servers.s3 import Gateway, s3_gateway  # noqa: F401
@@ -170,7 +170,7 @@ def test_every_request_may_fail(bucket: Bucket, results: t.Callable[..., None], 
             cases = random.Random(f"{SEED}-{name}").sample(cases, min(SAMPLE, len(cases)))
         failures: list[str] = []
         loud = 0
-        for at, fault in cases:
+        for at, fault in counted(f"faults in front of S3: {name}", cases):
             _prepare(bucket, name)
             repository = None
             way.plan(at, fault)
@@ -225,13 +225,13 @@ def test_a_bad_connection(
         cases = random.Random(f"{SEED}-toxics").sample(cases, 3)
     failures: list[str] = []
     loud = 0
-    for name, (kind, direction, attributes) in cases:
+    for name, (kind, direction, attributes) in counted("a bad connection to S3", cases):
         _prepare(bucket, name)
         with faulty_network.way_to(bucket.gateway.url) as way:
             failure = _through(bucket, name, way, kind, direction, attributes)
         loud += failure is not None
-        told = f"{name}, {kind} {direction} {attributes}: {failure}"
-        failures += [f"{told}: {problem}" for problem in problems_after(bucket, name, failure)]
+        case = f"{name}, {kind} {direction} {attributes}: {failure}"
+        failures += [f"{case}: {problem}" for problem in problems_after(bucket, name, failure)]
     results("a bad connection to S3", len(cases), len(failures), failed_loudly=loud)
     assert not failures, "\n".join(failures[:20])
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.robustness.module_process import Kill
 from tests.robustness.runbooks import RUNBOOKS, Disturbed, problems_after
-from tests.robustness.scale import SEED, SOAK
+from tests.robustness.scale import SEED, SOAK, counted
 
 #: Cases of each runbook in ``make test``; with ``make soak`` it is every one.
 SAMPLE = {"back up": 8, "restore": 8}
@@ -37,14 +37,14 @@ def test_killed_at_every_side_effect_converges(disturbed: Disturbed, results: t.
         cases = random.Random(f"{SEED}-{name}").sample(cases, min(SAMPLE.get(name, ENOUGH), len(cases)))
     failures: list[str] = []
     killed = 0
-    for number, after in cases:
+    for number, after in counted(f"kill inside: {name}", cases):
         runbook.prepare(disturbed)
         outcome = runbook.act(disturbed, Kill(number, after))
         killed += outcome.killed
-        told = f"{name}, {'after' if after else 'before'} effect {number} of {count} ({outcome})"
+        case = f"{name}, {'after' if after else 'before'} effect {number} of {count} ({outcome})"
         if not outcome.killed and outcome.failed:
-            failures.append(f"{told}: failed without having been killed")
-        failures += [f"{told}: {problem}" for problem in problems_after(disturbed, runbook, outcome)]
+            failures.append(f"{case}: failed without having been killed")
+        failures += [f"{case}: {problem}" for problem in problems_after(disturbed, runbook, outcome)]
     results(f"kill inside: {name}", len(cases), len(failures), effects=count, killed=killed)
     assert not failures, "\n".join(failures[:20])
     # A few more or fewer side effects than the first time are in the nature of threads.

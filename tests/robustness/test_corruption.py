@@ -127,8 +127,8 @@ def test_every_mutation_is_found_and_named(results: t.Callable[..., None]) -> No
     share = [(number, MUTATED // WORKERS, CLEAN // WORKERS) for number in range(WORKERS)]
     with concurrent.futures.ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
         done = list(pool.map(_worker, *zip(*share, strict=True)))
-    for counted, failed, alarmed in done:
-        counts += counted
+    for by_kind, failed, alarmed in done:
+        counts += by_kind
         failures += failed
         alarms += alarmed
     results(

@@ -33,12 +33,16 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import initialise_repository
+from tests.servers.archived import ArchivedComponent, archived_component
 from tests.servers.postgresql import Server, running_server
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[!_]*.py"))
 #: Tasks that, said again, do something again: by the name of the example, with the reason.
-CHANGES_AGAIN = {"Take one now, of two databases, encrypted": "it is forced"}
+CHANGES_AGAIN = {
+    "Take one now, of two databases, encrypted": "it is forced",
+    "Take a full backup now": "it is forced",
+}
 
 pytestmark = pytest.mark.slice
 
@@ -217,6 +221,31 @@ def encrypted_for_an_old_key(directory: pathlib.Path) -> dict[str, t.Any]:
     return {"repository": repository.url, "old_identity_file": str(directory / "old-identity.txt")}
 
 
+def archived(component: ArchivedComponent, module: str) -> dict[str, t.Any]:
+    """The variables of examples about point-in-time recovery; archiving, and with a backup where one is there before."""
+    write_secret(component.path / "postgres.password", component.server.password)
+    if module != "postgresql_archiving":
+        assert not component.archive().get("failed")
+    if module not in ("postgresql_archiving", "postgresql_pitr_backup"):
+        assert not component.back_up().get("failed")
+    target_time = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    if module == "postgresql_pitr_restore":
+        # Recovery to a time ends at the first transaction after it: the row that says that the archive is fresh.
+        assert not component.back_up().get("failed")
+    own = {
+        "repository": component.url,
+        "cipher_pass_file": str(component.passphrase),
+        "passphrase_file": str(component.passphrase),
+        "config_dir": str(component.config_dir),
+        "login_host": "127.0.0.1",
+        "login_port": component.server.instance.port,
+        "login_user": "postgres",
+        "login_password_file": str(component.path / "postgres.password"),
+        "target_time": target_time,
+    }
+    return {**own, **{f"pitr_{name}": value for name, value in own.items()}}
+
+
 @contextlib.contextmanager
 def own_variables(module: str, world: World, tmp_path: pathlib.Path) -> collections.abc.Iterator[dict[str, t.Any]]:
     """What an example must not share with those of other modules."""
@@ -229,6 +258,9 @@ def own_variables(module: str, world: World, tmp_path: pathlib.Path) -> collecti
         if module != "repository":
             world.play([{"sre.runbooks.repository": {"repository": repository, "environment_name": "local"}}], tmp_path)
         yield {"repository": repository}
+    elif module == "postgresql_archiving" or module.startswith("postgresql_pitr_"):
+        with archived_component() as component:
+            yield archived(component, module)
     elif module == "recovery_point_rewrap":
         yield encrypted_for_an_old_key(world.root / "directory" / module)
     elif module == "postgresql_instance":

@@ -126,10 +126,10 @@ seealso:
 EXAMPLES = r"""
 - name: Prove once a week that any moment can be returned to
   sre.runbooks.postgresql_pitr_drill:
-    repository: "{{ pitr_repository }}"
+    repository: "{{ repository }}"
     environment_name: local
     component: ledger_db
-    cipher_pass_file: "{{ pitr_passphrase_file }}"
+    cipher_pass_file: "{{ cipher_pass_file }}"
     drill_interval: 7d
     rto: 15m
 """

@@ -194,42 +194,29 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See what would be restored, and whether the log has a hole
-  sre.runbooks.postgresql_pitr_restore:
-    repository: "{{ pitr_repository }}"
-    environment_name: local
-    component: ledger_db
-    cipher_pass_file: "{{ pitr_passphrase_file }}"
-    login_host: "{{ pitr_login_host }}"
-    login_port: "{{ pitr_login_port }}"
-    login_user: "{{ pitr_login_user }}"
-    login_password_file: "{{ pitr_login_password_file }}"
-    confirm: ledger_db
-  check_mode: true
-
 - name: Bring the server back to just before the accident
   sre.runbooks.postgresql_pitr_restore:
-    repository: "{{ pitr_repository }}"
+    repository: "{{ repository }}"
     environment_name: local
     component: ledger_db
-    cipher_pass_file: "{{ pitr_passphrase_file }}"
-    target_time: "{{ pitr_target_time }}"
+    cipher_pass_file: "{{ cipher_pass_file }}"
+    target_time: "{{ target_time }}"
     confirm: ledger_db
-    login_host: "{{ pitr_login_host }}"
-    login_port: "{{ pitr_login_port }}"
-    login_user: "{{ pitr_login_user }}"
-    login_password_file: "{{ pitr_login_password_file }}"
+    login_host: "{{ login_host }}"
+    login_port: "{{ login_port }}"
+    login_user: "{{ login_user }}"
+    login_password_file: "{{ login_password_file }}"
 
 - name: Delete the data that former restores kept
   sre.runbooks.postgresql_pitr_restore:
-    repository: "{{ pitr_repository }}"
+    repository: "{{ repository }}"
     environment_name: local
     component: ledger_db
     release: true
-    login_host: "{{ pitr_login_host }}"
-    login_port: "{{ pitr_login_port }}"
-    login_user: "{{ pitr_login_user }}"
-    login_password_file: "{{ pitr_login_password_file }}"
+    login_host: "{{ login_host }}"
+    login_port: "{{ login_port }}"
+    login_user: "{{ login_user }}"
+    login_password_file: "{{ login_password_file }}"
 """
 
 RETURN = r"""

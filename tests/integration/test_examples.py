@@ -232,7 +232,7 @@ def archived(component: ArchivedComponent, module: str) -> dict[str, t.Any]:
     if module == "postgresql_pitr_restore":
         # Recovery to a time ends at the first transaction after it: the row that says that the archive is fresh.
         assert not component.back_up().get("failed")
-    own = {
+    return {
         "repository": component.url,
         "cipher_pass_file": str(component.passphrase),
         "passphrase_file": str(component.passphrase),
@@ -243,7 +243,6 @@ def archived(component: ArchivedComponent, module: str) -> dict[str, t.Any]:
         "login_password_file": str(component.path / "postgres.password"),
         "target_time": target_time,
     }
-    return {**own, **{f"pitr_{name}": value for name, value in own.items()}}
 
 
 @contextlib.contextmanager

@@ -163,7 +163,8 @@ class PitrDrill:
 
     def _random_target(self, bases: t.Sequence[Base], last: datetime.datetime | None) -> Target:
         """A moment between the last but one base's end and the last transaction; the newest where there is no room."""
-        earliest = bases[min(1, len(bases) - 1)].point.consistency_time
+        # pgBackRest counts in whole seconds.
+        earliest = bases[min(1, len(bases) - 1)].point.consistency_time + datetime.timedelta(seconds=1)
         if last is None or last <= earliest:
             return Target("newest")
         room = (last - earliest).total_seconds()

@@ -38,6 +38,10 @@ class BrokenLog(IntegrityError):
     """A segment of the log was lost or altered; the base backup is none the worse for it."""
 
 
+class TooEarly(AssertionFailed):
+    """The target lies before the end of the base backup; an older one may do."""
+
+
 class Recovery:
     """The replay on a private server, up to the target.
 
@@ -177,7 +181,7 @@ class Recovery:
                 next_command="choose an earlier target, or the newest: ansible-playbook sre.runbooks.restore_components",
             )
         if fatal is not None and stopping.TOO_EARLY in fatal:
-            return AssertionFailed(
+            return TooEarly(
                 f"{self._target.words()} lies before the end of the base backup; the live data was not touched",
                 self._component,
                 expected="a target that is not before the base backup's end",

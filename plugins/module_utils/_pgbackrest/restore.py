@@ -32,7 +32,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.bringing 
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.live import Live
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.plan import Base, Plan, bases_for, plan
-from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.recovery import BrokenLog
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.recovery import BrokenLog, TooEarly
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.target import Target
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import marker
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
@@ -227,7 +227,7 @@ class PitrRestore:
     def _worth_another(self, made: Plan, error: RunbookError) -> bool:
         if isinstance(error, BrokenLog):
             return False
-        return isinstance(error, IntegrityError) or made.target.kind in ("xid", "name")
+        return isinstance(error, (IntegrityError, TooEarly)) or made.target.kind in ("xid", "name")
 
     def _restore(self, live: Live, made: Plan, archives: Archives, lease: Lease) -> dict[str, t.Any]:
         prepared = live.directories.prepared()

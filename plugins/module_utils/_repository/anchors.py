@@ -59,12 +59,15 @@ SETTLED = datetime.timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Known:
-    """What a point was when it was last found whole: its listing, its place in the history, its settled proofs."""
+    """What a point was when it was last found whole: its listing, its place in the history, its proofs."""
 
     digest: str
     entry: Entry
+    #: How many proofs and signatures of proofs had settled, and the sha256 of their names.
     proofs_count: int
     proofs_sha256: str
+    #: The sha256 of the names of all of them, settled or not: while it is the same, none has to be read again.
+    names_sha256: str
 
     def to_dict(self) -> dict[str, t.Any]:
         return {**vars(self), "entry": self.entry.to_dict()}
@@ -210,8 +213,12 @@ def check_head(history: History, head: Link, source: str) -> t.Iterator[Finding]
 def settled_proofs(names: t.Iterable[str], until: datetime.datetime) -> tuple[int, str]:
     """How many proofs, and signatures of proofs, are at least that old, and the hash of their names."""
     limit = until.strftime(_TIME)
-    settled = sorted(name for name in names if proof_time(name) <= limit)
-    return len(settled), hashlib.sha256("\n".join(settled).encode()).hexdigest()
+    settled = [name for name in names if proof_time(name) <= limit]
+    return len(settled), names_digest(settled)
+
+
+def names_digest(names: t.Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
 def proof_time(name: str) -> str:
@@ -288,5 +295,6 @@ def _read_state(repository: Repository, component: str, anchor: Anchor) -> dict[
             Entry.from_dict(fields.mapping("entry")),
             fields.integer("proofs_count"),
             fields.text("proofs_sha256", SHA256),
+            fields.text("names_sha256", SHA256),
         )
     return known

@@ -15,6 +15,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.anchors i
     Anchors,
     check_anchors,
     check_head,
+    names_digest,
     proof_time,
     read_anchors,
 )
@@ -182,7 +183,10 @@ def _proofs(
     for point_id, point in listing.points.items():
         if point.modified is None or point_id in history.tombstones:
             continue
-        seen = anchors.newest and not question.everything and point_id in anchors.known
+        known = anchors.known.get(point_id)
+        seen = anchors.newest and known is not None and not question.everything
+        if seen and known is not None and known.names_sha256 == names_digest(point.proofs):
+            continue
         since = proof_time(f"{anchors.newest.proofs_until:%Y%m%dT%H%M%S.%fZ}") if seen and anchors.newest else ""
         prefix = f"{point_prefix(component, point_id)}proofs/"
         for name in sorted(point.proofs):

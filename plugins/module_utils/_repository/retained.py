@@ -26,6 +26,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age import 
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.anchors import (
     SETTLED,
     Known,
+    names_digest,
     settled_proofs,
     write_anchor,
 )
@@ -78,6 +79,8 @@ class Retained:
     undecided: dict[str, str] = field(default_factory=dict)
     objects: int = 0
     bytes: int = 0
+    #: The names of the proofs that were written, and of their signatures, by the points' ids.
+    proofs: dict[str, list[str]] = field(default_factory=dict)
     #: Objects that are whole but were not decrypted, since no identity was given.
     not_decrypted: int = 0
 
@@ -174,7 +177,10 @@ def _verify(
             return
         outcome = "failed" if failures else "ok"
         if not check_mode:
-            write_proof(repository, point, "verified", run_id, time.monotonic() - began, details, outcome)
+            took = time.monotonic() - began
+            proof = write_proof(repository, point, "verified", run_id, took, details, outcome)
+            signature = [f"{proof.name}{SUFFIX}"] if repository.signer else []
+            done.proofs[entry.point_id] = [str(proof.name), *signature]
         if failures:
             done.damaged[entry.point_id] = failures
         else:
@@ -232,11 +238,13 @@ def anchor(repository: Repository, examination: Examination, done: Retained, run
     head = examination.head
     link = None if head is None else Link(head.point_id, head.sequence, head.sha256)
     whole = {*done.read, *done.unchanged}
-    known = {
-        entry.point_id: Known(listed.digest, entry, *settled_proofs(listed.proofs, now - SETTLED))
-        for entry, listed in examination.retained()
-        if entry.point_id in whole
-    }
+    known = {}
+    for entry, listed in examination.retained():
+        if entry.point_id in whole:
+            names = names_digest([*listed.proofs, *done.proofs.get(entry.point_id, [])])
+            known[entry.point_id] = Known(
+                listed.digest, entry, *settled_proofs(listed.proofs, now - SETTLED), names_sha256=names
+            )
     before = examination.anchors.newest
     if before is not None and before.head == link and examination.anchors.known == known:
         return None

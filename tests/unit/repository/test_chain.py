@@ -21,6 +21,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import Invali
 from ansible_collections.sre.runbooks.plugins.module_utils._repository import anchors as anchors_module
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.anchors import (
     Known,
+    names_digest,
     settled_proofs,
     write_anchor,
 )
@@ -122,6 +123,7 @@ class Component:
                 point.digest,
                 entry,
                 *settled_proofs(point.proofs, self.timeline.time - anchors_module.SETTLED),
+                names_digest(point.proofs),
             )
             for entry, point in found.retained()
         }

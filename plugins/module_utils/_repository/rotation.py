@@ -140,7 +140,10 @@ class Rotation:
             told.append(f"{done} of {total} recovery points {'need' if check_mode else 'got'} new headers")
         if left:
             told.append(f"{left} of {total} do not open with the current recipients")
-        return "; ".join(told) or f"all {total} recovery points open with the current recipients"
+        if told or not total:
+            return "; ".join(told) or "there is no recovery point"
+        every = "the only recovery point opens" if total == 1 else f"all {total} recovery points open"
+        return f"{every} with the current recipients"
 
     def _point(self, planned: Planned) -> dict[str, t.Any]:
         point_id = planned.point.point_id

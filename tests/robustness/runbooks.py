@@ -52,6 +52,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Disturbed]
             "CREATE INDEX ON flights (dest); CREATE TABLE airports (code text); GRANT SELECT ON flights TO app",
         )
         assert not component.mark().get("failed")
+        assert not component.back_up().get("failed")
         yield component
 
 

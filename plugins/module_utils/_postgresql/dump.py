@@ -310,26 +310,39 @@ def scratch_directory(parent: str | None) -> t.Iterator[str]:
     parent = parent or tempfile.gettempdir()
     _sweep(parent)
     try:
-        directory = tempfile.mkdtemp(prefix=_SCRATCH, dir=parent)
+        directory, lock = _locked_directory(parent)
     except OSError as error:
         raise EngineError(
             "no scratch directory can be made", expected=f"a writable directory {parent}", found=str(error.strerror)
         ) from None
-    lock = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
         os.close(lock)
 
 
+def _locked_directory(parent: str) -> tuple[str, int]:
+    while True:
+        directory = tempfile.mkdtemp(prefix=_SCRATCH, dir=parent)
+        # Between being made and being locked it looks like a leftover, and somebody may have swept it.
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(directory, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if os.path.samestat(os.stat(directory), os.fstat(lock)):
+                    return directory, lock
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+
+
 def _sweep(parent: str) -> None:
     for directory in glob.glob(os.path.join(glob.escape(parent), _SCRATCH + "*")):
         try:
             state = os.lstat(directory)
-            # A moment passes between making and locking one.
-            if state.st_uid != os.geteuid() or time.time() - state.st_ctime < 5:
+            if state.st_uid != os.geteuid():
                 continue
             lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:

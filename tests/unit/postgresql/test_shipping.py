@@ -11,6 +11,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -154,12 +155,25 @@ def test_scratch_directories_of_the_dead_are_removed(tmp_path: pathlib.Path) -> 
     dead.mkdir()
     (dead / "file").touch()
     with scratch_directory(str(tmp_path)) as live:
-        assert dead.exists(), "a moment's grace for one that is being made"
-    # ctime cannot be set; the clock of the sweep can.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "time", lambda clock=time.time: clock() + 60)
-        with scratch_directory(str(tmp_path)) as live:
-            assert not dead.exists()
-            with scratch_directory(str(tmp_path)):
-                assert os.path.isdir(live)
+        assert not dead.exists()
+        with scratch_directory(str(tmp_path)):
+            assert os.path.isdir(live)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_scratch_directory_that_was_swept_while_it_was_made_is_made_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    real = tempfile.mkdtemp
+
+    def swept(**arguments: str) -> str:
+        made.append(real(**arguments))
+        if len(made) == 1:
+            os.rmdir(made[0])
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+    with scratch_directory(str(tmp_path)) as live:
+        assert live == made[1] and os.path.isdir(live)
     assert not list(tmp_path.iterdir())

@@ -40,7 +40,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.restore_c
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.target import Target
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.wal import format_lsn, parse_lsn
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import client, place
-from tests.robustness.scale import SEED, SOAK
+from tests.robustness.scale import SEED, SOAK, counted
 from tests.servers.archived import NAME
 from tests.servers.bank import DATABASE, Bank, bank
 
@@ -209,10 +209,12 @@ def recorded() -> collections.abc.Iterator[Recorded]:
             for part in range(2):
                 deadline = time.monotonic() + LOAD_S / 2
                 while time.monotonic() < deadline:
-                    time.sleep(rng.uniform(0.2, 0.6))
+                    time.sleep(rng.uniform(0.2, 1.2) if SOAK else 0.3)
                     name = f"point {len(points)}"
                     ((lsn,),) = opened.server.execute(f"SELECT pg_create_restore_point('{name}')::text")
                     points[name] = parse_lsn(lsn)
+                    # Where a copy that is started again begins.
+                    opened.server.execute("CHECKPOINT")
                     opened.server.execute("SELECT pg_switch_wal()")
                 if part == 0:
                     opened.back_up(type="incremental")
@@ -319,9 +321,7 @@ class Walker:
         return found
 
 
-def test_no_transaction_is_lost_and_none_is_too_many(
-    recorded: Recorded, results: t.Callable[[str, int, int], None]
-) -> None:
+def test_no_transaction_is_lost_and_none_is_too_many(recorded: Recorded, results: t.Callable[..., None]) -> None:
     opened, history = recorded.bank, recorded.history
     rng = random.Random(SEED)
     user = place.server_user()
@@ -343,7 +343,7 @@ def test_no_transaction_is_lost_and_none_is_too_many(
             (directory / "s").mkdir(mode=0o700)
             place.give(str(directory / "s"), user)
             walker = Walker(opened, archives, directory)
-            for expected, made in plans:
+            for expected, made in counted("point-in-time targets", plans):
                 found = walker.visit(made)
                 right = history.visible(expected.ends)
                 wrong = [f"lost {xid}" for xid in right - found] + [f"extra {xid}" for xid in found - right]

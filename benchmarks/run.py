@@ -22,7 +22,7 @@ sys.path[:0] = [str(_ROOT), str(_ROOT / ".local" / "collections")]
 
 from benchmarks.measure import Result  # noqa: E402  (the path comes first)
 
-_SECTIONS = ("pipeline", "memory", "postgresql", "expire")
+_SECTIONS = ("pipeline", "memory", "postgresql", "expire", "evidence", "s3", "restic")
 
 
 def measure(section: str, directory: pathlib.Path, mib: int, runs: int) -> list[Result]:
@@ -39,6 +39,18 @@ def measure(section: str, directory: pathlib.Path, mib: int, runs: int) -> list[
         from benchmarks.expire import ExpireBench
 
         return ExpireBench(directory, runs).results()
+    if section == "evidence":
+        from benchmarks.evidence import EvidenceBench
+
+        return EvidenceBench(directory, mib, runs).results()
+    if section == "s3":
+        from benchmarks.s3 import S3Bench
+
+        return S3Bench(directory, mib, runs).results()
+    if section == "restic":
+        from benchmarks.restic import ResticBench
+
+        return ResticBench(directory, mib, runs).results()
     from benchmarks.postgresql import results
 
     return results(directory, mib, runs)

@@ -273,6 +273,31 @@ def test_a_manifest_that_changed_since_it_was_listed_stays(repository: Repositor
     assert tombstone_ids(repository.store, "db") == {point.point_id for point in days[1:3]}
 
 
+def test_first_the_tombstone_then_the_data_then_proofs_and_the_manifest_last(
+    repository: Repository, days: list[RecoveryPoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, str]] = []
+    for name in ("create", "purge"):
+        original = getattr(type(repository.store), name)
+
+        def noted(self: t.Any, key: str, *rest: t.Any, name: str = name, original: t.Any = original) -> t.Any:
+            calls.append((name, key))
+            return original(self, key, *rest)
+
+        monkeypatch.setattr(type(repository.store), name, noted)
+    expire(repository, dataclasses.replace(POLICY, daily=4))
+    prefix = days[0].prefix
+    (proof,) = (key for _name, key in calls if "/proofs/" in key)
+    assert calls == [
+        ("create", tombstone_key("db", days[0].point_id)),
+        ("purge", f"{prefix}RESTORE.md"),
+        ("purge", f"{prefix}objects/a"),
+        ("purge", f"{prefix}objects/b/c"),
+        ("purge", proof),
+        ("purge", f"{prefix}manifest.json"),
+    ]
+
+
 def test_a_lost_lease_stops_at_once(repository: Repository, days: list[RecoveryPoint]) -> None:
     calls = []
 

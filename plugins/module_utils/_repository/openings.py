@@ -57,12 +57,20 @@ FIRST_CHUNK = NONCE_LENGTH + CHUNK_LENGTH
 
 
 class KeyRing:
-    """The identities at hand. Raises :class:`WrongIdentity` for a file that cannot be read, and what is damaged."""
+    """The identities at hand.
+
+    :ivar needs_payload: whether there are identities that only age itself can try, and not on a header alone: those of
+        another kind, and all of them where the library is missing.
+    :raises WrongIdentity: a file cannot be read. :raises InvalidInput: an identity is damaged.
+    """
 
     def __init__(self, identities: Identities) -> None:
         self.identities = identities
-        #: Whether there are identities of another kind, which only age itself can try, and not on a header alone.
-        self.x25519, self.needs_payload = identities_in(identity_text(identities))
+        text = identity_text(identities)
+        try:
+            self.x25519, self.needs_payload = identities_in(text)
+        except MissingRequirement:
+            self.x25519, self.needs_payload = [], True
 
     def __bool__(self) -> bool:
         return bool(self.x25519) or self.needs_payload
@@ -104,8 +112,6 @@ def unreadable_here(recipients: t.Sequence[str], identities: Identities) -> str 
         return None
     try:
         ring = KeyRing(identities)
-    except MissingRequirement:
-        return None
     except InvalidInput as error:
         return str(error)
     if ring.needs_payload or set(recipients) & set(ring.recipients):

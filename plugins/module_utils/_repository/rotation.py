@@ -17,6 +17,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     RunbookError,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age import WrongIdentity
+from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age_keys import x25519
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings import KeyRing
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewrap import (
@@ -58,7 +59,7 @@ class Rotation:
     def look(self) -> None:
         """Plan, and refuse what cannot or must not be done before anything is.
 
-        Raises :class:`InvalidInput`, :class:`Refused`, and what reading the repository raises.
+        Raises :class:`InvalidInput`, :class:`Refused`, :class:`MissingRequirement`, and what reading the repository raises.
         """
         if not self.recipients:
             raise InvalidInput(
@@ -68,6 +69,7 @@ class Rotation:
                 found="none",
                 next_command="name the current recipients (repository_encryption_recipients) in the inventory",
             )
+        x25519()  # looking works without the library, rewrapping does not
         listing = list_points(self.repository, self.component)
         self.plan = plan_rewraps(self.repository, listing.points, self.recipients, self.ring)
         self.unreadable = [damaged.point_id for damaged in listing.damaged]

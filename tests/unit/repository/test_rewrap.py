@@ -23,8 +23,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, Refused, RunbookError
-from ansible_collections.sre.runbooks.plugins.module_utils._pipeline import age
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
+    IntegrityError,
+    MissingRequirement,
+    Refused,
+    RunbookError,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._pipeline import age, age_keys
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import (
     Encoding,
     Identities,
@@ -32,8 +37,13 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
     open_decoded,
     store_stream,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository import rotation
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings import KeyRing, look_into
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings import (
+    KeyRing,
+    look_into,
+    unreadable_here,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewrap import (
@@ -46,6 +56,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewraps i
     rewrap_failures,
     sealed_json,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.rotation import Rotation
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
 from tests.robustness.fault_store import FAULTS, Fault, FaultStore
 
@@ -398,6 +409,30 @@ def test_the_guide_of_a_rewrap_works_as_written(repository: Repository, tmp_path
             capture_output=True,
         )
         assert opened.stdout == content, opened.stderr
+
+
+def test_without_the_library_age_itself_looks_and_a_rotation_says_what_it_needs(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, implementation: None
+) -> None:
+    mine, other = take(repository, NEW), take(repository, OLD)
+    rewrapped = take(repository, OLD)
+    rewrap(repository, rewrapped, [NEW], [OLD, NEW])
+
+    def missing() -> t.NoReturn:
+        raise MissingRequirement("not there")
+
+    monkeypatch.setattr(age_keys, "x25519", missing)
+    ring = KeyRing(who(NEW))
+    assert ring and ring.recipients == []
+    assert [look_into(repository, point, ring).state for point in (mine, other, rewrapped)] == [
+        "opens",
+        "orphaned",
+        "opens",
+    ]
+    assert unreadable_here(recipients(OLD), who(NEW)) is None
+    monkeypatch.setattr(rotation, "x25519", missing)
+    with pytest.raises(MissingRequirement):
+        Rotation(repository, "db", recipients(NEW), ring, "sample", True).look()
 
 
 def test_ssh_identities_are_tried_by_age_itself(repository: Repository, tmp_path: pathlib.Path) -> None:

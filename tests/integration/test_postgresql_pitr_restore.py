@@ -142,6 +142,7 @@ def test_a_segment_of_other_content_ends_the_recovery_with_an_error(written: Wri
 
 
 def test_a_drill_goes_to_a_random_moment_and_leaves_nothing(written: Written) -> None:
+    """The module postgresql_pitr_drill, in a scratch directory of its own."""
     bank, before = written.bank, written.untouched()
     done = bank.drill(seed=7, rto="10m", assertions=ASSERTION, scratch_dir=str(bank.component.path))
     assert not done.get("failed"), done

@@ -219,6 +219,7 @@ def _work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     # Ansible would black out every text of every probe; what is secret in them is known better.
     module.no_log_values = {secret for raw in params["probes"] for secret in secrets_of(raw, KINDS)}
+    module.no_log_values |= {params["s3"][name] for name in ("secret_key", "session_token") if params["s3"][name]}
     session = Session(params["repository"], params["environment_name"], params["s3"])
     probes = declare_all(params["probes"], session)
     started = time.monotonic()

@@ -141,6 +141,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import ObjectMissing
 from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     ENCRYPTION_OPTIONS,
     REPOSITORY_OPTIONS,
@@ -186,6 +187,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     recorder = Recorder(repository, None if module.check_mode else run_id, component)
     with recorder.step("verify backups") as step, Progress(params["progress_path"]) as progress:
         found = examine(repository, component, question)
+        if not found.retained() and not found.findings:
+            raise _nothing(component, repository.url)
         if params["force"]:
             said = [*found.findings, *layout_findings(repository, component)]
             found.findings = [finding for finding in distinct(said) if finding.id not in question.accepted]
@@ -212,6 +215,17 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             error.found = f"{error.found}; {not_intact(found).found}"
         module.fail_json(msg=str(error), error=error.facts(), **facts)
     return {"changed": False, **facts}
+
+
+def _nothing(component: str, url: str) -> ObjectMissing:
+    """Where nothing was looked at nothing was shown."""
+    return ObjectMissing(
+        "there is no recovery point to verify",
+        component,
+        expected=f"at least one in {url}",
+        found="none",
+        next_command=f"ansible-playbook sre.runbooks.back_up_components --limit {component}",
+    )
 
 
 def _sentence(found: Examination, done: Retained) -> str:

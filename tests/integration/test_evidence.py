@@ -159,6 +159,12 @@ def test_a_manifest_that_was_changed_behind_its_back_is_found_at_the_next_readin
     assert point.point_id in call_module("evidence", asked(url, reverify_after="0"))["damaged"]
 
 
+def test_a_component_without_recovery_points_does_not_pass(repository: Repository, url: str) -> None:
+    found = call_module("evidence", asked(url))
+    assert found["failed"] and "back_up_components" in found["error"]["next_command"]
+    assert call_module("evidence_info", asked(url))["head"] is None
+
+
 def test_bad_options_are_refused(repository: Repository, url: str) -> None:
     take(repository)
     for options in (

@@ -100,17 +100,29 @@ class Anchors:
 
     anchors: list[Anchor] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    #: What the newest one's state says of the points that were retained then, by their ids.
     known: dict[str, Known] = field(default_factory=dict)
+    #: And of those that were expired: the digest of the tombstone's listing, and its entry.
+    expired: dict[str, tuple[str, Entry]] = field(default_factory=dict)
+    #: The names of those that were left out, being old.
+    unread: set[str] = field(default_factory=set)
 
     @property
     def newest(self) -> Anchor | None:
         return self.anchors[-1] if self.anchors else None
 
 
-def read_anchors(repository: Repository, component: str, names: t.Iterable[str]) -> Anchors:
-    """The anchors among ``names``, which are keys below the component's prefix."""
-    found = Anchors()
-    for match in filter(None, map(_NAME.fullmatch, sorted(names))):
+def read_anchors(
+    repository: Repository, component: str, names: t.Iterable[str], newest_only: int | None = None
+) -> Anchors:
+    """The anchors among ``names``, which are keys below the component's prefix.
+
+    :arg newest_only: how many are read, from the newest. The head that an anchor names stands for all that was before it.
+    """
+    matches = [match for match in map(_NAME.fullmatch, sorted(names)) if match]
+    read = matches if newest_only is None else matches[-newest_only:]
+    found = Anchors(unread={match[1] for match in matches[: len(matches) - len(read)]})
+    for match in read:
         try:
             found.anchors.append(_read_anchor(repository, component, match[1]))
         except ObjectMissing:
@@ -126,7 +138,7 @@ def read_anchors(repository: Repository, component: str, names: t.Iterable[str])
             found.findings.append(Finding(ALTERED, match[0], "an anchor cannot be believed", "as written", str(error)))
     if found.newest is not None:
         try:
-            found.known = _read_state(repository, component, found.newest)
+            found.known, found.expired = _read_state(repository, component, found.newest)
         except RunbookError as error:
             key = _state_key(found.newest.name)
             found.findings.append(
@@ -141,6 +153,7 @@ def write_anchor(
     before: Anchor | None,
     head: Link | None,
     known: t.Mapping[str, Known],
+    expired: t.Mapping[str, tuple[str, Entry]],
     at: datetime.datetime,
     run_id: str | None,
 ) -> str:
@@ -148,7 +161,15 @@ def write_anchor(
     name = f"{at.strftime(_TIME)}-{secrets.token_hex(2)}"
     prefix = component_prefix(component)
     place = {"component": component, "repository_id": repository.id, "name": name}
-    state = sealed_json({**place, "points": {point_id: point.to_dict() for point_id, point in known.items()}})
+    state = sealed_json(
+        {
+            **place,
+            "points": {point_id: point.to_dict() for point_id, point in known.items()},
+            "expired": {
+                point_id: {"digest": digest, "entry": entry.to_dict()} for point_id, (digest, entry) in expired.items()
+            },
+        }
+    )
     repository.store.create(prefix + _state_key(name), state)
     document = {
         **place,
@@ -175,7 +196,9 @@ def check_anchors(anchors: Anchors, history: History, listing: ComponentListing)
         if anchor.head is not None:
             source = f"the anchor of {format_time(anchor.at)}"
             yield from check_head(history, anchor.head, source)
-        if anchor.previous is None or f"evidence/{anchor.previous}.json" in blamed:
+        if anchor.previous is None or anchor.previous in anchors.unread:
+            continue
+        if f"evidence/{anchor.previous}.json" in blamed:
             continue
         previous = by_name.get(anchor.previous)
         if previous is None or previous.sha256 != anchor.previous_sha256:
@@ -281,14 +304,20 @@ def _own(repository: Repository, component: str, name: str, content: bytes, key:
     return fields
 
 
-def _read_state(repository: Repository, component: str, anchor: Anchor) -> dict[str, Known]:
+def _read_state(
+    repository: Repository, component: str, anchor: Anchor
+) -> tuple[dict[str, Known], dict[str, tuple[str, Entry]]]:
     key = component_prefix(component) + _state_key(anchor.name)
     content = repository.store.read(key, MANIFEST_LIMIT)
     found = hashlib.sha256(content).hexdigest()
     if found != anchor.state_sha256:
         raise IntegrityError(f"{key} is damaged", expected=f"sha256 {anchor.state_sha256}", found=found)
-    known = {}
-    for point_id, data in _own(repository, component, anchor.name, content, key).mapping("points").items():
+    known, expired = {}, {}
+    state = _own(repository, component, anchor.name, content, key)
+    for point_id, data in state.mapping("expired").items():
+        fields = Fields(data if isinstance(data, dict) else {}, key)
+        expired[point_id] = (fields.text("digest", SHA256), Entry.from_dict(fields.mapping("entry")))
+    for point_id, data in state.mapping("points").items():
         fields = Fields(data if isinstance(data, dict) else {}, key)
         known[point_id] = Known(
             fields.text("digest", SHA256),
@@ -297,4 +326,4 @@ def _read_state(repository: Repository, component: str, anchor: Anchor) -> dict[
             fields.text("proofs_sha256", SHA256),
             fields.text("names_sha256", SHA256),
         )
-    return known
+    return known, expired

@@ -28,7 +28,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.findings 
     Finding,
     distinct,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.history import Entry, History, read_history
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.history import (
+    Entry,
+    History,
+    read_history,
+    tombstone_digest,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.links import Link
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.listing import (
     ComponentListing,
@@ -47,6 +52,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.signature
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 
+#: How many anchors are read where what did not change is taken for granted.
+_RECENT_ANCHORS = 10
 _HEAD = re.compile(rf"(\d{{1,12}}):({POINT_ID}):([0-9a-f]{{64}})")
 
 
@@ -83,6 +90,14 @@ class Examination:
         """The points that are not expired, oldest first."""
         return [(e, self.listing.points[e.point_id]) for e in self.history.entries if not e.expired]
 
+    def expired(self) -> dict[str, tuple[str, Entry]]:
+        """The expired points, with the digest of what the listing shows of their tombstones."""
+        return {
+            entry.point_id: (tombstone_digest(self.listing, entry.point_id), entry)
+            for entry in self.history.entries
+            if entry.expired
+        }
+
     def facts(self) -> dict[str, t.Any]:
         """What modules return."""
         head = self.head
@@ -92,7 +107,7 @@ class Examination:
                 "points": len(self.retained()),
                 "expired": sum(entry.expired for entry in self.history.entries) + len(self.history.lost),
                 "unsigned": sum(entry.signed_by == "" for entry in self.history.entries) + len(self.history.unsigned),
-                "anchors": len(self.anchors.anchors),
+                "anchors": len(self.anchors.anchors) + len(self.anchors.unread),
             },
             "intact": not self.findings,
             "findings": [finding.facts() for finding in self.findings[:200]],
@@ -146,11 +161,15 @@ def parse_head(text: str) -> Link:
 def _examine(repository: Repository, component: str, question: Question) -> Examination:
     prefix = component_prefix(component)
     names = [f"evidence/{name}" for name in repository.store.children(f"{prefix}evidence/")]
-    anchors = read_anchors(repository, component, names)
+    anchors = read_anchors(repository, component, names, None if question.everything else _RECENT_ANCHORS)
     known = {} if question.everything else anchors.known
     listing = list_component(repository.store, component, {each: point.digest for each, point in known.items()})
     history = read_history(
-        repository, listing, component, {each: (point.digest, point.entry) for each, point in known.items()}
+        repository,
+        listing,
+        component,
+        {each: (point.digest, point.entry) for each, point in known.items()},
+        {} if question.everything else anchors.expired,
     )
     required = repository.trust is not None and repository.trust.required
     findings = [

@@ -15,7 +15,11 @@ from dataclasses import dataclass, field
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_time, parse_time
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, ObjectMissing, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import DOCUMENT_LIMIT, SHA256, Fields
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.listing import ComponentListing, ListedPoint
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.listing import (
+    ComponentListing,
+    ListedPoint,
+    rows_digest,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import (
     MANIFEST_LIMIT,
     RecoveryPoint,
@@ -84,7 +88,8 @@ class History:
     lost: set[str] = field(default_factory=set)
     #: Points whose manifest a delete marker hides.
     hidden: set[str] = field(default_factory=set)
-    tombstones: dict[str, Tombstone] = field(default_factory=dict)
+    #: Points that have a tombstone, with the hash of the manifest that it names where it knows the place of that.
+    tombstones: dict[str, str | None] = field(default_factory=dict)
     #: Points whose manifest is another than when they were taken: what it was then, and what it is.
     disowned: dict[str, tuple[str, str]] = field(default_factory=dict)
     forged: dict[str, str] = field(default_factory=dict)
@@ -100,16 +105,25 @@ def read_history(
     listing: ComponentListing,
     component: str,
     known: t.Mapping[str, tuple[str, Entry]] | None = None,
+    expired: t.Mapping[str, tuple[str, Entry]] | None = None,
 ) -> History:
     """Read every manifest and tombstone that the listing shows.
 
     :arg known: by the point's id, the digest of its listing when its manifest was last read, and the entry then found.
         A manifest is not opened again while the digest is the same.
+    :arg expired: the same of tombstones.
     """
     history = History(component)
     for key in listing.others:
         if key.startswith("tombstones/") and key.endswith(".json"):
-            _read_tombstone(repository, history, key[len("tombstones/") : -len(".json")])
+            point_id = key[len("tombstones/") : -len(".json")]
+            before = (expired or {}).get(point_id)
+            digest = tombstone_digest(listing, point_id)
+            if before is not None and before[0] == digest and _is_trusted(repository, before[1]):
+                history.tombstones[point_id] = before[1].sha256
+                history.entries.append(before[1])
+            else:
+                _read_tombstone(repository, history, point_id)
     for point_id, point in listing.points.items():
         before = (known or {}).get(point_id)
         if "manifest.json" in point.hidden and point_id not in history.tombstones:
@@ -123,6 +137,13 @@ def read_history(
         _read_manifest(repository, history, point)
     history.entries.sort(key=lambda entry: (entry.sequence, entry.point_id))
     return history
+
+
+def tombstone_digest(listing: ComponentListing, point_id: str) -> str:
+    """The sha256 of what the listing shows of a tombstone and its signature."""
+    key = f"tombstones/{point_id}.json"
+    rows = {name: listing.others.get(name) for name in (key, key + SUFFIX)}
+    return rows_digest({name: row for name, row in rows.items() if row is not None})
 
 
 def _is_trusted(repository: Repository, entry: Entry) -> bool:
@@ -158,9 +179,8 @@ def _read_manifest(repository: Repository, history: History, point: ListedPoint)
     if found.point_id != point_id:
         history.strayed[point_id] = (found.point_id, digest)
         return
-    tombstone = history.tombstones.get(point_id)
-    if tombstone is not None:
-        if tombstone.sequence is not None and tombstone.manifest_sha256 != digest:
+    if point_id in history.tombstones:
+        if history.tombstones[point_id] not in (None, digest):
             history.unreadable[point_id] = "its manifest is not the one that its tombstone names"
         return
     taken = _when_taken(repository, component, point)
@@ -198,12 +218,12 @@ def _read_tombstone(repository: Repository, history: History, point_id: str) -> 
     try:
         key = tombstone_key(history.component, point_id)
         content = repository.store.read(key, DOCUMENT_LIMIT)
-        _signature(repository, history, point_id, key, content)
+        signed_by = _signature(repository, history, point_id, key, content)
         tombstone = Tombstone.from_document(content, key)
     except (RunbookError, ValueError) as error:
         history.unreadable[point_id] = f"its tombstone: {error}"
         return
-    history.tombstones[point_id] = tombstone
+    history.tombstones[point_id] = tombstone.manifest_sha256 if tombstone.sequence else None
     if tombstone.manifest_sha256 is None:  # never finished, so never in the history
         return
     if tombstone.sequence is None:
@@ -217,6 +237,7 @@ def _read_tombstone(repository: Repository, history: History, point_id: str) -> 
             previous=tombstone.previous,
             previous_sha256=tombstone.previous_sha256,
             expired=True,
+            signed_by=signed_by,
         )
     )
 

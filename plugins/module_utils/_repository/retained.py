@@ -246,9 +246,10 @@ def anchor(repository: Repository, examination: Examination, done: Retained, run
                 listed.digest, entry, *settled_proofs(listed.proofs, now - SETTLED), names_sha256=names
             )
     before = examination.anchors.newest
-    if before is not None and before.head == link and examination.anchors.known == known:
+    expired, said = examination.expired(), examination.anchors
+    if before is not None and (before.head, said.known, said.expired) == (link, known, expired):
         return None
-    return write_anchor(repository, examination.component, before, link, known, now, run_id)
+    return write_anchor(repository, examination.component, before, link, known, expired, now, run_id)
 
 
 def damage(component: str, done: Retained) -> IntegrityError:

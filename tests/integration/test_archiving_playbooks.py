@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A server that nobody archives becomes a component that is: prepared, backed up, found healthy, expired."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+from tests.servers.archived import NAME, ArchivedComponent, archived_component
+from tests.servers.playbook import ROOT
+
+
+def write_inventory(component: ArchivedComponent, directory: pathlib.Path) -> pathlib.Path:
+    password = directory / "password"
+    password.write_text(component.server.password + "\n")
+    password.chmod(0o600)
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "environment_name": "local",
+        "repository_url": component.url,
+        "run_report_dir": str(directory / "reports"),
+        "component_engine": "postgresql_pitr",
+        "component_rpo": "10m",
+        "component_login_host": "127.0.0.1",
+        "component_login_port": component.server.instance.port,
+        "component_login_password_file": str(password),
+        "component_pitr_cipher_pass_file": str(component.passphrase),
+        "component_pitr_config_dir": str(component.config_dir),
+    }
+    groups = {"components": {"children": {"postgresql_pitr": {"hosts": {NAME: {}}}}}}
+    path = directory / "hosts.yml"
+    path.write_text(json.dumps({"all": {"vars": variables, "children": groups}}))
+    return path
+
+
+def play(inventory: pathlib.Path, playbook: str, *arguments: str) -> tuple[int, int, str]:
+    """The exit code, the number of changes, and all that was on the screen."""
+    done = subprocess.run(
+        [
+            os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
+            "-i",
+            str(inventory),
+            f"sre.runbooks.{playbook}",
+            *arguments,
+        ],
+        cwd=inventory.parent,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"), "ANSIBLE_NOCOLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    found = re.findall(rf"^{NAME} .*changed=(\d+)", done.stdout, re.MULTILINE)
+    assert found, done.stdout
+    return done.returncode, int(found[0]), done.stdout
+
+
+def test_a_server_is_prepared_backed_up_found_healthy_and_expired(tmp_path: pathlib.Path) -> None:
+    with archived_component() as component:
+        inventory = write_inventory(component, tmp_path)
+        secrets = [component.passphrase.read_text().strip(), component.server.password]
+        seen = []
+
+        code, _changes, output = play(inventory, "prepare_archiving")
+        assert code != 0 and "the server has to be restarted before it archives" in output, output
+        code, changes, output = play(inventory, "prepare_archiving", "-e", "component_pitr_restart=allowed", "-vvvv")
+        assert code == 0 and changes > 0, output
+        seen.append(output)
+        code, changes, output = play(inventory, "prepare_archiving")
+        assert (code, changes) == (0, 0), output
+
+        code, changes, output = play(inventory, "back_up_components", "-vvvv", "--diff")
+        assert code == 0 and changes > 0, output
+        seen.append(output)
+        (point,) = component.listing().points
+        assert point.level == "verified"
+        code, changes, output = play(inventory, "back_up_components")
+        assert (code, changes) == (0, 0), output
+        report = json.loads(max((tmp_path / "reports").rglob("*.json"), key=os.path.getmtime).read_text())
+        (reported,) = report["components"]
+        assert reported["rpo"]["verdict"] == "met" and "what the archive did not hold yet" in reported["rpo"]["basis"]
+
+        code, _changes, output = play(inventory, "check_health")
+        assert code == 0, output
+        code, changes, output = play(inventory, "expire_backups", "-vvvv")
+        assert code == 0 and len(component.listing().points) == 1, output
+        seen.append(output)
+        assert not any(secret in output for secret in secrets for output in seen)

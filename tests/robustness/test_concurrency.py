@@ -32,7 +32,7 @@ from tests.servers.module_call import finish_module, start_module
 
 ROUNDS = 20 if SOAK else 1
 #: Who meets in a round: module → how many.
-CROWD = {"postgresql_backup": 5, "postgresql_restore": 3}
+CROWD = {"postgresql_backup": 4, "postgresql_restore": 3, "recovery_point_expire": 3}
 #: The patience of most, and of the one that has none; in seconds.
 PATIENT, IMPATIENT = 300, 1
 
@@ -58,18 +58,19 @@ class Contender:
         }
         self.began = time.monotonic()
         self.process: subprocess.Popen[bytes] = start_module(module, params)
+        self.took_s = 0.0
         self.shown: set[str] = set()
 
     def look(self) -> None:
+        if not self.took_s and self.process.poll() is not None:
+            self.took_s = time.monotonic() - self.began
         try:
             self.shown.add(json.loads(self.progress.read_text(encoding="utf-8"))["what"])
         except (OSError, ValueError):
             pass
 
     def finish(self) -> dict[str, t.Any]:
-        result = finish_module(self.process, PATIENT * 2)
-        self.took_s = time.monotonic() - self.began
-        return result
+        return finish_module(self.process, PATIENT * 2)
 
     @property
     def waited(self) -> bool:
@@ -83,6 +84,11 @@ def _postgresql(component: Disturbed) -> dict[str, t.Any]:
 EXTRA: dict[str, t.Callable[[Disturbed], dict[str, t.Any]]] = {
     "postgresql_backup": _postgresql,
     "postgresql_restore": lambda component: {**_postgresql(component), "confirm": NAME},
+    "recovery_point_expire": lambda _component: {
+        **dict.fromkeys(("hourly", "daily", "weekly", "monthly", "yearly"), 0),
+        "keep_last": 1,
+        "min_age": "0",
+    },
 }
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 import shutil
 import subprocess
@@ -14,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.choose import candidates
 from ansible_collections.sre.runbooks.plugins.module_utils._repository import points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points, load_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import write_proof
@@ -176,6 +178,22 @@ def test_a_wrong_signature_is_refused_everywhere(repository: Repository) -> None
     )
     with pytest.raises(ForgedSignature):
         load_point(lenient, "db", replaced.point_id)
+
+
+def test_a_restore_passes_over_a_newer_point_without_a_signature_and_says_so(
+    repository: Repository, monkeypatch
+) -> None:
+    signing, strict, _lenient = handles(repository)
+    numbers = itertools.count()  # ids of one second in the order in which they were given
+    monkeypatch.setattr(points.secrets, "token_hex", lambda size: f"{next(numbers):04x}")
+    believed, newer = point_in(signing), point_in(repository)
+    listing = list_points(strict, "db")
+    chosen, passed_over = candidates(listing, "newest", None, 3)
+    assert [point.point_id for point in chosen] == [believed.point_id]
+    assert [choice.point_id for choice in passed_over] == [newer.point_id]
+    assert "bears no signature" in str(passed_over[0].reason)
+    with pytest.raises(IntegrityError, match="bears no signature"):
+        candidates(listing, newer.point_id, None, 3)
 
 
 def test_an_unsigned_proof_raises_nothing_where_signatures_are_required(repository: Repository) -> None:

@@ -33,9 +33,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.repositor
     open_repository,
     open_store,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.s3_options import ENVIRONMENT
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.s3_requests import KeyRequests
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.s3_store import S3Store
 from tests.servers.faulty_network import Way
+from tests.servers.module_call import call_module
 from tests.servers.s3 import Gateway, bare_environment
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -368,3 +370,36 @@ def test_a_store_that_overwrites_is_refused(s3_gateway: Gateway, url: str, monke
     monkeypatch.setattr(s3_requests.KeyRequests, "_request", careless)
     with pytest.raises(Refused, match="overwrites what is there"):
         initialise_repository(url, "testing", False, s3_gateway.options())
+
+
+def test_modules_in_a_bucket(s3_gateway: Gateway, url: str) -> None:
+    """Made, found, probed: and the secret is in no result."""
+    common = {"repository": url, "environment_name": "testing", "s3": {**s3_gateway.options(), "part_size": "16M"}}
+    probe = {"kind": "recovery_point", "name": "db", "component": "db", "rpo": "1h"}
+    calls: list[tuple[str, dict[str, t.Any], bool]] = [
+        ("repository", {}, True),
+        ("repository", {}, False),
+        ("repository", {}, False),
+        ("lease", {"component": "db", "state": "held", "run_id": "20261121T051000Z-backup-1a2b"}, False),
+        ("lease", {"component": "db", "state": "released", "lease_confirm": "db"}, False),
+        ("repository_info", {}, False),
+        ("probe", {"probes": [probe], "fail": False}, False),
+    ]
+    results = []
+    for module, params, check in calls:
+        result = call_module(module, {**common, **params}, check=check)
+        assert not result.get("failed"), result
+        assert common["s3"]["secret_key"] not in json.dumps(result), module
+        results.append(result)
+    assert [result["changed"] for result in results[:3]] == [True, True, False]
+    assert results[5]["repository"]["free_bytes"] is None
+    assert results[6]["verdict"] == "failed", "there is no recovery point"
+    wrong = call_module("repository_info", {**common, "s3": {**common["s3"], "secret_key": "not-the-secret-of-it"}})
+    assert wrong["error"]["kind"] == "not_permitted" and "not-the-secret-of-it" not in json.dumps(wrong)
+    by_environment = {
+        f"SRE_RUNBOOKS_S3_{name.removesuffix('_url').upper()}": common["s3"][name]
+        for name in ENVIRONMENT
+        if name in common["s3"]
+    }
+    found = call_module("repository_info", {**common, "s3": None}, environment=by_environment)
+    assert found["repository"]["id"] == results[5]["repository"]["id"]

@@ -53,6 +53,7 @@ extends_documentation_fragment:
   - sre.runbooks.repository
   - sre.runbooks.run
   - sre.runbooks.encryption.identity
+  - sre.runbooks.pitr
   - sre.runbooks.signing
   - sre.runbooks.attributes.bookkeeping
 seealso:
@@ -144,11 +145,14 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import ObjectMissing
 from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     ENCRYPTION_OPTIONS,
+    PITR_OPTIONS,
     REPOSITORY_OPTIONS,
     RUN_OPTIONS,
     SIGNING_OPTIONS,
     run_module,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.configuration import passphrases
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.verify_points import PgbackrestReader
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.examine import (
@@ -192,7 +196,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         if params["force"]:
             said = [*found.findings, *layout_findings(repository, component)]
             found.findings = [finding for finding in distinct(said) if finding.id not in question.accepted]
-        done = verify_retained(repository, found, effort, identities, run_id, progress, module.check_mode)
+        reader = PgbackrestReader(repository, passphrases(params), params["s3"])
+        done = verify_retained(repository, found, effort, identities, run_id, progress, module.check_mode, reader)
         anchored = None
         if not found.findings and not module.check_mode:
             anchored = anchor(repository, found, done, run_id)
@@ -254,6 +259,7 @@ def main() -> None:
             **REPOSITORY_OPTIONS,
             **RUN_OPTIONS,
             **SIGNING_OPTIONS,
+            **PITR_OPTIONS,
             "encryption_identity": ENCRYPTION_OPTIONS["encryption_identity"],
             "encryption_identity_file": ENCRYPTION_OPTIONS["encryption_identity_file"],
             "component": {"type": "str", "required": True},

@@ -16,8 +16,9 @@ import typing as t
 
 import pytest
 
-from tests.servers.archived import NAME
+from tests.servers.archived import NAME, archived_component, public_directory
 from tests.servers.bank import Bank, Entry, bank
+from tests.servers.s3 import Gateway, s3_gateway_tls  # noqa: F401
 
 ASSERTION = [
     {
@@ -228,3 +229,45 @@ def test_what_cannot_be_swapped_is_refused(written: Written, tmp_path: pathlib.P
     refused(written, written.bank.restore(data_dir=str(other), force=True), "is not a data directory")
     assert written.bank.component.call("postgresql_pitr_restore", target_lsn="x")["failed"]
     assert NAME
+
+
+def test_a_moment_comes_back_out_of_a_bucket(s3_gateway_tls: Gateway) -> None:  # noqa: F811
+    bucket = s3_gateway_tls.make_bucket()
+    assert s3_gateway_tls.ca_bundle
+    with public_directory() as shared:
+        # Where the server's account can read it, too.
+        authority = shared / "authority.pem"
+        shutil.copyfile(s3_gateway_tls.ca_bundle, authority)
+        authority.chmod(0o644)
+        # Its certificate names it so.
+        s3 = {
+            **s3_gateway_tls.options("backup", s3_gateway_tls.url.replace("127.0.0.1", "localhost")),
+            "ca_bundle": str(authority),
+        }
+        with archived_component(f"s3://{bucket}/prefix", s3) as component:
+            opened = Bank(component)
+            opened.open()
+            opened.pay(2)
+            opened.back_up()
+            wanted = opened.pay(2)
+            opened.pay(2)
+            # A second call archives what there is.
+            assert not component.back_up().get("failed")
+            target = {"target_lsn": wanted.lsn, "target_inclusive": False}
+            names = [key["Key"] for key in objects(s3_gateway_tls, bucket)]
+            segments = sorted(name for name in names if "/archive/" in name and name.endswith(".zst"))
+            done = opened.restore(**target)
+            assert done.get("changed"), done
+            assert opened.rows() == list(range(wanted.number + 1))
+            assert done["archived"]["segment"].startswith("00000002")
+            # A hole is seen there as well, and a delete marker hides nothing but what it hides.
+            base = done["plan"]["audit"]["first_segment"]
+            victim = next(name for name in segments if base in name)
+            s3_gateway_tls.client().delete_object(Bucket=bucket, Key=victim)
+            found = opened.restore(target_lsn=wanted.lsn, target_inclusive=False, target_timeline="1")
+            assert found.get("failed") and base in found["msg"], found
+            component.archive(state="absent")
+
+
+def objects(gateway: Gateway, bucket: str) -> list[dict[str, t.Any]]:
+    return t.cast("list[dict[str, t.Any]]", gateway.client().list_objects_v2(Bucket=bucket)["Contents"])

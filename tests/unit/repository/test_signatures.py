@@ -87,6 +87,19 @@ def test_a_changed_byte_of_content_or_signature_is_noticed(content: bytes, data:
         BELIEVED.verify(content + b"x", Signer(SECRET).sign(content, "x"), "x")
 
 
+def test_bits_that_base64_does_not_use_are_noticed_too() -> None:
+    lines = Signer(SECRET).sign(b"c", "x").split(b"\n")
+    for number in (1, 3):
+        padding = len(lines[number]) - len(lines[number].rstrip(b"="))
+        assert padding, "only where there is padding are there bits to spare"
+        at = len(lines[number]) - padding - 1
+        alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        other = alphabet[alphabet.index(lines[number][at]) ^ 1]
+        changed = lines[number][:at] + bytes([other]) + lines[number][at + 1 :]
+        with pytest.raises(ForgedSignature):
+            BELIEVED.verify(b"c", b"\n".join([*lines[:number], changed, *lines[number + 1 :]]), "x")
+
+
 def test_another_key_even_under_the_same_number_is_not_believed() -> None:
     with pytest.raises(ForgedSignature, match="nobody here trusts"):
         BELIEVED.verify(b"c", Signer(OTHER_SECRET).sign(b"c", "x"), "x")

@@ -77,6 +77,9 @@ def test_backups_are_taken_when_they_are_due(component: ArchivedComponent) -> No
 def test_the_point_is_verified_only_when_every_file_was_read(component: ArchivedComponent) -> None:
     good = verify(component)
     assert good["recovery_point"]["level"] == "verified" and good["objects"] > 900
+    together = component.call("evidence", cipher_pass_file=str(component.passphrase), force=True)
+    assert not together.get("failed"), together["msg"]
+    assert set(together["read"]) == {point.point_id for point in component.listing().points}
     wrong = component.write_passphrase(component.path / "wrong")
     proofs = len(newest(component).proofs)
     undecided = verify(component, cipher_pass_file=str(wrong))
@@ -131,6 +134,7 @@ def test_a_point_whose_backup_is_gone_is_named_and_no_longer_chosen(component: A
 
 
 def test_retention_removes_backups_after_their_points(component: ArchivedComponent) -> None:
+    component.back_up()
     last = component.back_up(type="full", force=True)["recovery_point"]["point_id"]
     assert verify(component)["recovery_point"]["level"] == "verified"
     secret = {"cipher_pass_file": str(component.passphrase)}

@@ -244,10 +244,15 @@ def _decoded(text: str, what: str) -> bytes:
 
 
 def _signature_parts(signature: bytes, key: str) -> tuple[bytes, bytes, bytes, bytes]:
-    lines = signature.rstrip(b"\n").split(b"\n")
+    lines = signature.split(b"\n")
     trusted = _TRUSTED.encode()
     try:
-        if len(lines) != 4 or not lines[2].startswith(trusted):
+        if (
+            len(lines) != 5
+            or lines[4]
+            or not lines[0].startswith(_COMMENT.encode())
+            or not lines[2].startswith(trusted)
+        ):
             raise ValueError
         first, last = (base64.b64decode(lines[number], validate=True) for number in (1, 3))
         # Base64 has bits to spare before its padding: no changed byte passes there either.

@@ -15,14 +15,14 @@ import dataclasses
 import os
 import pwd
 import secrets
-import shutil
 import stat
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.place import Place
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import read_password_file
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give, make_directory
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.workplace import workplace
 
 #: Never expires by count, and never warns that it does not: retention is ours.
 _KEEP_ALL = "9999999"
@@ -178,14 +178,14 @@ def private(path: str, user: str | None) -> bool:
 
 @contextlib.contextmanager
 def temporary_configuration(text: str, user: str | None) -> t.Iterator[str]:
-    """The path of a configuration in a private directory, gone afterwards; its lock directory is in there too."""
-    directory = make_directory(user, "srb-pitr-")
-    try:
+    """The path of a configuration in a private directory, gone afterwards; its lock directory is in there too.
+
+    What a killed process left, which holds secrets, is removed by the next one that asks.
+    """
+    with workplace("srb-pitr-", None, user) as directory:
         path = os.path.join(directory, "pgbackrest.conf")
         write_configuration(path, text.replace("[global]\n", f"[global]\nlock-path={directory}/lock\n", 1), user)
         yield path
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def passphrases(params: t.Mapping[str, t.Any]) -> list[str | None]:

@@ -109,8 +109,12 @@ class Restore:
                     self._target.preflight(session, points[0], targets, empty)
                 return self._prediction(session, points[0], passed_over, {} if done else targets, expired)
             with self._exclusive(session) as lease:
-                # What another run did while we waited for the lease counts.
+                # What others did while we waited for the lease counts: a restore, a newer point, one that expired.
+                points, passed_over = self._target.points()
+                targets = self._target.targets(points[0])
                 done = self._done(session, points[0], targets)
+                if not done:
+                    self._target.require_confirm(session, targets)
                 if done:
                     result = self._unchanged(session, points[0], passed_over, targets)
                 else:

@@ -16,7 +16,12 @@ import secrets
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
+    IntegrityError,
+    InvalidInput,
+    ObjectMissing,
+    RunbookError,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import (
     DOCUMENT_LIMIT,
     parse_sealed,
@@ -135,6 +140,8 @@ def write_proof(
         raise InvalidInput(
             "not a proof", point.component, expected=f"{LEVELS} with {OUTCOMES}", found=f"{level} {outcome}"
         )
+    if level != LEVELS[0]:
+        _refuse_expired(repository, point)
     at = _clock.now()
     failed = "-failed" if outcome == "failed" else ""
     name = f"{level}{failed}-{at.strftime(_TIME)}-{secrets.token_hex(2)}.json"
@@ -155,6 +162,21 @@ def write_proof(
     proof = Proof(level, at, run_id, outcome, round(duration_s, 6), details, name=name)
     point.proofs.append(proof)
     return proof
+
+
+def _refuse_expired(repository: Repository, point: RecoveryPoint) -> None:
+    """What is missing of a point that retention removes is no damage, and nobody would remove the proof again."""
+    try:
+        repository.store.stat(f"components/{point.component}/tombstones/{point.point_id}.json")
+    except ObjectMissing:
+        return
+    raise ObjectMissing(
+        f"recovery point {point.point_id} has expired meanwhile",
+        point.component,
+        expected="a point that is kept",
+        found="a tombstone",
+        next_command="run the playbook again; it chooses among the points that are kept",
+    )
 
 
 def list_proofs(store: Store, prefix: str, signed_only: bool = False) -> list[Proof]:

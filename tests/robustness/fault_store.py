@@ -51,6 +51,7 @@ class FaultStore:
         self.store = store
         self._on_call = on_call
         self.url = store.url
+        self.parallel_reads = 1  # so that every run counts its calls in the same order
         self.calls = 0
         self.failed: list[str] = []
         self._fail_at = fail_at

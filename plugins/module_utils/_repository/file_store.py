@@ -46,6 +46,7 @@ class FileStore:
     """
 
     features: frozenset[str] = frozenset()
+    parallel_reads = 1
 
     def __init__(self, path: str) -> None:
         if not os.path.isabs(path):

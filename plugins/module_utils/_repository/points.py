@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import datetime
 import hashlib
@@ -22,6 +23,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     NotPermitted,
     ObjectMissing,
     RepositoryError,
+    RunbookError,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.links import chain_head
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import (
@@ -192,22 +194,39 @@ def list_points(repository: Repository, component: str) -> PointListing:
     # The points first: one that expires in between is then found in both listings, never in neither.
     names = list(repository.store.children(points_prefix(component)))
     tombstones = tombstone_ids(repository.store, component)
-    for name in names:
-        point_id = name.rstrip("/")
-        if point_id in tombstones:
-            listing.expiring.append(point_id)
-            continue
-        try:
-            point = read_point(repository, component, point_id)
-        except ObjectMissing:
+    ids = [name.rstrip("/") for name in names]
+    listing.expiring = [point_id for point_id in ids if point_id in tombstones]
+    present = [point_id for point_id in ids if point_id not in tombstones]
+    for point_id, found in zip(present, _read_points(repository, component, present)):
+        if isinstance(found, RecoveryPoint):
+            listing.points.append(found)
+        elif isinstance(found, ObjectMissing):
             listing.incomplete.append(point_id)
-        except (IntegrityError, InvalidInput, RepositoryError) as error:
-            listing.damaged.append(DamagedPoint(point_id, str(error)))
         else:
-            point.forget_details(_reloader(repository, component, point_id))
-            listing.points.append(point)
+            listing.damaged.append(DamagedPoint(point_id, str(found)))
     listing.points.sort(key=lambda point: (point.consistency_time, point.point_id), reverse=True)
     return listing
+
+
+def _read_points(
+    repository: Repository, component: str, point_ids: list[str]
+) -> t.Iterator[RecoveryPoint | RunbookError]:
+    """Each point without its details, or why it could not be read; in the same order."""
+
+    def read(point_id: str) -> RecoveryPoint | RunbookError:
+        try:
+            point = read_point(repository, component, point_id)
+        except (IntegrityError, InvalidInput, RepositoryError) as error:
+            return error
+        point.forget_details(_reloader(repository, component, point_id))
+        return point
+
+    at_once = min(len(point_ids), repository.store.parallel_reads)
+    if at_once <= 1:
+        yield from map(read, point_ids)
+        return
+    with concurrent.futures.ThreadPoolExecutor(at_once, "read-points") as threads:
+        yield from threads.map(read, point_ids)
 
 
 def _reloader(repository: Repository, component: str, point_id: str) -> t.Callable[[], RecoveryPoint]:

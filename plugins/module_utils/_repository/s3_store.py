@@ -51,6 +51,8 @@ class S3Store:
     Nothing is asked of the service before the first call. Safe to use from several threads.
     """
 
+    parallel_reads = 8
+
     def __init__(self, url: str, options: S3Options | None = None) -> None:
         self.bucket = Bucket(parse_location(url), S3Options() if options is None else options)
         self.client = self.bucket.client

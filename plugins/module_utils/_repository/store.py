@@ -56,6 +56,8 @@ class Store(t.Protocol):
     """
 
     url: str
+    #: How many small reads at once are worth it: one in a directory, more where each answer takes its way.
+    parallel_reads: int
 
     @property
     def features(self) -> frozenset[str]:

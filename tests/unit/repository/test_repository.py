@@ -111,9 +111,11 @@ def test_bad_urls(url: str) -> None:
         open_repository(url, "testing")
 
 
-def test_s3_says_when_it_comes() -> None:
-    with pytest.raises(InvalidInput, match="later release"):
-        open_repository("s3://bucket/prefix", "testing")
+def test_a_place_that_is_none() -> None:
+    for url in ("s3://", "s3://UPPER/x", "http://bucket/prefix", "bucket/prefix"):
+        with pytest.raises(InvalidInput, match="not a repository's URL") as refused:
+            open_repository(url, "testing")
+        assert "s3://bucket/prefix" in str(refused.value)
 
 
 def test_urls_are_percent_decoded(tmp_path: pathlib.Path) -> None:

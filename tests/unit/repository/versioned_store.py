@@ -32,6 +32,7 @@ class VersionedStore:
     """``objects`` holds the versions of each key, the newest last."""
 
     url = "memory://"
+    parallel_reads = 2
 
     def __init__(self, features: t.Iterable[str] = ("versions",)) -> None:
         self.features = frozenset(features)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import shlex
 import stat
 
@@ -133,10 +134,11 @@ def test_what_only_awaits_a_restart_is_not_set_again() -> None:
 
 
 def test_the_command_survives_the_shell_and_the_server() -> None:
-    line = archiving.archive_command("/usr/bin/pgbackrest", "/etc/a b/50%/it's.conf", "flights_db")
+    line = archiving.archive_command("/usr/bin/pgbackrest", "/etc/a b/50%p/it's.conf", "flights_db")
     # The server replaces %p and %%, then a shell splits the words.
-    words = shlex.split(line.replace("%p", "pg_wal/1").replace("%%", "%"))
-    assert words[1:] == ["--config=/etc/a b/50%/it's.conf", "--stanza=flights_db", "archive-push", "pg_wal/1"]
+    said = re.sub("%(.)", lambda found: {"p": "pg_wal/1", "%": "%"}[found.group(1)], line)
+    words = shlex.split(said)
+    assert words[1:] == ["--config=/etc/a b/50%p/it's.conf", "--stanza=flights_db", "archive-push", "pg_wal/1"]
 
 
 @pytest.mark.parametrize("command", ["", "(disabled)", "/bin/true", "pgbackrest --config=/c/x.conf archive-push %p"])

@@ -19,6 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.points im
     remove_incomplete,
     select_point,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import write_proof
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.tombstones import (
     Tombstone,
@@ -81,3 +82,11 @@ def test_a_point_with_a_tombstone_is_expiring_and_nothing_else(repository: Repos
     assert listing.expiring == [new.point_id] and not listing.incomplete
     assert remove_incomplete(repository, "db") == []
     assert load_point(repository, "db", old.point_id).point_id == old.point_id
+
+
+def test_nothing_is_proven_about_a_point_that_has_expired_meanwhile(repository: Repository, take) -> None:
+    point = take(NOON)
+    write_tombstone(repository, tombstone(point.point_id))
+    for outcome in ("ok", "failed"):
+        with pytest.raises(ObjectMissing, match="has expired meanwhile"):
+            write_proof(repository, point, "verified", None, 1.0, {}, outcome)

@@ -27,7 +27,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     Refused,
     RepositoryError,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import verify_stored
 from ansible_collections.sre.runbooks.plugins.module_utils._repository import s3_unfinished
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point, list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import (
     initialise_repository,
     open_repository,
@@ -39,6 +41,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.s3_store 
 from tests.servers.faulty_network import Way
 from tests.servers.module_call import call_module
 from tests.servers.s3 import Gateway, bare_environment
+from tests.unit.repository.taking import stored_point
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -403,3 +406,28 @@ def test_modules_in_a_bucket(s3_gateway: Gateway, url: str) -> None:
     }
     found = call_module("repository_info", {**common, "s3": None}, environment=by_environment)
     assert found["repository"]["id"] == results[5]["repository"]["id"]
+
+
+def test_points_of_a_bucket_are_listed_as_those_of_a_directory(s3_gateway: Gateway, url: str) -> None:
+    """Several manifests are read at once; what is damaged or unfinished is told apart all the same."""
+    made, _created = initialise_repository(url, "testing", False, s3_gateway.options())
+    assert made is not None and isinstance(made.store, S3Store)
+    noon = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.timezone.utc)
+    taken = [stored_point(made, noon + datetime.timedelta(hours=hour), "db") for hour in range(10)]
+    begin_point(made, "db", "postgresql", None)._store_document("RESTORE.md", "unfinished")
+    damaged = begin_point(made, "db", "postgresql", None)
+    made.store.create(f"{damaged.prefix}manifest.json", b"{}")
+    listing = list_points(made, "db")
+    assert [point.point_id for point in listing.points] == [point.point_id for point in reversed(taken)]
+    assert [point.point_id for point in listing.damaged] == [damaged.point_id]
+    assert len(listing.incomplete) == 1
+    assert all(stored.version_id for point in listing.points for stored in point.objects)
+    # What somebody laid on top, or hid, is not what is read.
+    stored = taken[0].objects[0]
+    key = made.store.location.prefix + stored.key
+    s3_gateway.client().put_object(Bucket=made.store.location.bucket, Key=key, Body=b"forged")
+    verify_stored(made.store, stored)
+    s3_gateway.client().delete_object(Bucket=made.store.location.bucket, Key=key)
+    verify_stored(made.store, stored)
+    guide = made.store.read(f"{taken[0].prefix}RESTORE.md", 100_000).decode()
+    assert f"aws s3 cp --recursive --only-show-errors {url}/{taken[0].prefix} ." in guide

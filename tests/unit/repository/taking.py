@@ -25,9 +25,9 @@ def stored_point(
     writer = begin_point(repository, component, "postgresql", "a-run")
     for name, data in ({"a": b"some", "b/c": b"data"} if objects is None else objects).items():
         key = writer.object_key(name)
-        repository.store.create(key, data)
+        version = repository.store.create(key, data)
         digest = hashlib.sha256(data).hexdigest()
-        writer.add(StoredObject(name, key, len(data), digest, len(data), digest, []))
+        writer.add(StoredObject(name, key, len(data), digest, len(data), digest, [], version_id=version))
     details = {
         "engine_version": "15.1",
         "consistency_time": at,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_time, parse_time
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, ObjectMissing, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.at_once import read_at_once
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import DOCUMENT_LIMIT, SHA256, Fields
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.listing import (
     ComponentListing,
@@ -114,6 +115,7 @@ def read_history(
     :arg expired: the same of tombstones.
     """
     history = History(component)
+    changed: list[str] = []
     for key in listing.others:
         if key.startswith("tombstones/") and key.endswith(".json"):
             point_id = key[len("tombstones/") : -len(".json")]
@@ -123,7 +125,9 @@ def read_history(
                 history.tombstones[point_id] = before[1].sha256
                 history.entries.append(before[1])
             else:
-                _read_tombstone(repository, history, point_id)
+                changed.append(point_id)
+    read_at_once(repository.store, lambda point_id: _read_tombstone(repository, history, point_id), changed)
+    unknown: list[ListedPoint] = []
     for point_id, point in listing.points.items():
         before = (known or {}).get(point_id)
         if "manifest.json" in point.hidden and point_id not in history.tombstones:
@@ -134,7 +138,8 @@ def read_history(
             if point_id not in history.tombstones:
                 history.entries.append(before[1])
             continue
-        _read_manifest(repository, history, point)
+        unknown.append(point)
+    read_at_once(repository.store, lambda point: _read_manifest(repository, history, point), unknown)
     history.entries.sort(key=lambda entry: (entry.sequence, entry.point_id))
     return history
 

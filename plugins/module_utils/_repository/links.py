@@ -16,6 +16,7 @@ import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, ObjectMissing, RepositoryError
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.at_once import read_at_once
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import SHA256, Fields
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import (
     MANIFEST_LIMIT,
@@ -57,7 +58,8 @@ def chain_head(repository: Repository, component: str, own: str | None = None) -
     # Sequences begin at 1 and leave none out, so nothing can be above the number of all there ever were.
     if newest is not None and newest.sequence == len(everything):
         return newest
-    links = [link for link in (_link(repository, component, each, expired) for each in everything) if link is not None]
+    read = read_at_once(repository.store, lambda each: _link(repository, component, each, expired), everything)
+    links = [link for link in read if link is not None]
     known = [link for link in links if link.sequence]
     # What is damaged beyond recognition fills the gaps below; what is left over then must have come last.
     unknown = [link for link in links if not link.sequence]

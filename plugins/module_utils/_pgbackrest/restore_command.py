@@ -50,7 +50,8 @@ class RestoreCommand:
     def __init__(self, directory: str, fetch: t.Sequence[str], audit: Audit, user: str | None) -> None:
         self._directory = directory
         self._audit = audit
-        self.setting = f'{shlex.quote(self._path("fetch"))} %f "%p"'
+        # The server reads a per cent sign as the beginning of a placeholder.
+        self.setting = shlex.quote(self._path("fetch")).replace("%", "%%") + ' %f "%p"'
         self._write("segments", "".join(f"{item.name} {item.sha1}\n" for item in audit.usable), user)
         self._write("faults", "".join(f"{fault.segment} {fault.kind}\n" for fault in audit.faults), user)
         self._write("served", "", user)
@@ -85,6 +86,6 @@ class RestoreCommand:
 
     def _write(self, name: str, text: str, user: str | None, mode: int = 0o600) -> None:
         descriptor = os.open(self._path(name), os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
         give(self._path(name), user)

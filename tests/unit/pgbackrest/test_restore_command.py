@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -45,14 +46,15 @@ class Archive:
             f'#!/bin/sh\nif [ -e "{self.stored}/$1.broken" ]; then exit 29; fi\ncp "{self.stored}/$1" "$2"\n'
         )
         program.chmod(0o700)
-        place = path / "private place"
+        place = path / "private 100%p plàce"
         place.mkdir()
         self.command = RestoreCommand(str(place), [str(program)], audit, None)
         self.wanted = path / "RECOVERY XLOG"
 
     def ask(self, name: str) -> int:
         """As the server does: by a shell, with the name and the path put in."""
-        text = self.command.setting.replace("%f", name).replace("%p", str(self.wanted))
+        words = {"%f": name, "%p": str(self.wanted), "%%": "%"}
+        text = re.sub("%[fp%]", lambda match: words[match.group()], self.command.setting)
         return subprocess.run(["/bin/sh", "-c", text], stderr=subprocess.DEVNULL, check=False).returncode
 
 

@@ -33,9 +33,10 @@ if t.TYPE_CHECKING:
 #: Nothing is ever stored there, so that even an accepted deletion of its version "null" changes nothing.
 _NOWHERE = "components/-/nothing-is-here"
 _SHORTER = datetime.timedelta(minutes=2)
-_TRIES = ("overwrite", "shorten_retention", "delete", "bypass_governance", "delete_version")
+_TRIES = ("create_only", "overwrite", "shorten_retention", "delete", "bypass_governance", "delete_version")
 _POLICY = "give this identity the rights of docs/bucket.md and no others"
 _EXPECTED = {
+    "create_only": "If-None-Match is honoured: of two writers of one key, one is refused",
     "overwrite": "a key that exists is refused",
     "shorten_retention": "a lock cannot be shortened",
     "delete": "deleting is refused outside of control/leases and control/runs",
@@ -81,14 +82,16 @@ class _Tries:
         try:
             probe = self._make_probe()
         except NotPermitted:
+            why = "no probe could be written to try it on"
             cannot = Finding("overwrite", PASS, _EXPECTED["overwrite"], "this identity may not write at all")
-            others = [_not_tried(check, "no probe could be written to try it on") for check in _TRIES[1:-1]]
-            return [cannot, *others, self._delete_version(None)]
+            others = [_not_tried(check, why) for check in _TRIES[2:-1]]
+            return [_not_tried("create_only", why), cannot, *others, self._delete_version(None)]
         if probe is None:
             return [_not_tried(check, "the probe that was written cannot be read") for check in _TRIES]
         try:
             # In this order, as each takes something from the next where it is not refused.
             return [
+                self._create_only(probe),
                 self._overwrite(probe),
                 self._shorten_retention(probe),
                 self._delete(probe),
@@ -124,6 +127,16 @@ class _Tries:
 
     def _stays(self, probe: _Probe) -> bool:
         return probe.content is not None and self._content(probe) == probe.content
+
+    def _create_only(self, probe: _Probe) -> Finding:
+        """What leases stand on: without it two runs would believe to hold one."""
+        check = "create_only"
+        try:
+            self._store.create(probe.key[len(self._prefix) :], PROBE_CONTENT)
+        except ObjectExists:
+            return Finding(check, PASS, _EXPECTED[check], "refused")
+        found = "a key that exists could be created again"
+        return Finding(check, FAIL, _EXPECTED[check], found, "use a server that honours If-None-Match", True)
 
     def _overwrite(self, probe: _Probe) -> Finding:
         answer = self._asking.ask("put_object", Key=probe.key, Body=b"overwritten\n")

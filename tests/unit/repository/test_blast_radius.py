@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pathlib
+import types
 import typing as t
 
 import pytest
@@ -24,7 +25,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.blast_rad
     Asking,
     bucket_findings,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.blast_radius_s3 import s3_findings
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.file_store import FileStore
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.s3_options import S3Location, S3Options
 
 LOCKED = {
     "ObjectLockConfiguration": {
@@ -149,6 +152,32 @@ def test_encryption() -> None:
     none = "ServerSideEncryptionConfigurationNotFoundError"
     assert judge(get_bucket_encryption=none)["encryption"] == "fail"
     assert judge(get_bucket_encryption="NotImplemented")["encryption"] == "unknown"
+
+
+class Ignorant:
+    """A store on a server that does not know If-None-Match, and otherwise refuses everything."""
+
+    location = S3Location("bucket", "prod/")
+
+    class Content:
+        def read(self, _limit: int) -> bytes:
+            return b"probe"
+
+    def __init__(self) -> None:
+        refused = ("put_object", "delete_object", "put_object_retention", "get_object_retention")
+        answers = {**GOOD, **dict.fromkeys(refused, "AccessDenied"), "get_object": {"Body": self.Content()}}
+        self.client = Bucket(None, {**answers, "list_object_versions": {"Versions": []}})
+        self.bucket = types.SimpleNamespace(options=S3Options())
+
+    def create(self, key: str, _data: bytes) -> str:
+        assert key.startswith("control/probes/")
+        return "v1"
+
+
+def test_a_server_that_lets_both_writers_win() -> None:
+    found = {finding.check: finding for finding in s3_findings(t.cast("t.Any", Ignorant()), Demands())}
+    assert found["create_only"].result == "fail" and found["create_only"].destroys
+    assert {found[check].result for check in ("overwrite", "delete", "delete_version")} == {"pass"}
 
 
 def test_what_is_refused() -> None:

@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.access import find_passphrase
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.place import place_of
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.switch import lag_s
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import free_port
 from tests.servers.archived import NAME, ArchivedComponent, archived_component
 
@@ -73,6 +74,22 @@ def test_its_secrets_are_for_the_servers_account_alone(component: ArchivedCompon
     component.config.chmod(0o644)
     mended = component.archive(rpo="30s")
     assert mended["changed"] and stat.S_IMODE(component.config.stat().st_mode) == 0o600
+
+
+def test_what_a_disaster_would_lose_is_measured(component: ArchivedComponent) -> None:
+    component.archive()
+    with component.server.connect() as session:
+        # The log goes on, but nothing was committed since the heartbeat: an idle server is not behind.
+        session.execute("SELECT pg_logical_emit_message(false, 'nothing', 'lost')")
+        time.sleep(0.2)
+        assert lag_s(session) == 0
+        session.execute("CREATE TABLE written (n int)")
+        time.sleep(0.2)
+        lag = lag_s(session)
+        assert lag is not None and 0.2 <= lag < 60
+    component.archive()
+    with component.server.connect() as session:
+        assert lag_s(session) == 0
 
 
 def test_a_mistyped_passphrase_begins_nothing(component: ArchivedComponent) -> None:

@@ -44,7 +44,7 @@ def beat(session: Session, component: str) -> Heartbeat:
             session.execute("SET LOCAL lock_timeout = '5s'")
             # Who is lost with the server's last moment is what the row is about: it must not be lost by a setting.
             session.execute("SET LOCAL synchronous_commit = local")
-            if not _there(session):
+            if not heartbeat_exists(session):
                 session.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
                 session.execute(
                     f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{TABLE} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
@@ -75,7 +75,7 @@ def beat(session: Session, component: str) -> Heartbeat:
 
 def newest_heartbeat(session: Session, component: str) -> Heartbeat | None:
     """The newest row of the component; None when there is none."""
-    if not _there(session):
+    if not heartbeat_exists(session):
         return None
     row = session.execute(
         f"SELECT id, at, lsn::text FROM {SCHEMA}.{TABLE} WHERE component = %s ORDER BY id DESC LIMIT 1", (component,)
@@ -83,6 +83,7 @@ def newest_heartbeat(session: Session, component: str) -> Heartbeat | None:
     return Heartbeat(int(row[0]), row[1].astimezone(datetime.timezone.utc), str(row[2])) if row else None
 
 
-def _there(session: Session) -> bool:
+def heartbeat_exists(session: Session) -> bool:
+    """Whether a heartbeat was ever written in the session's database."""
     row = session.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", (f"{SCHEMA}.{TABLE}",)).fetchone()
     return bool(row and row[0])

@@ -13,7 +13,13 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.archive import has_segment
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.command import Pgbackrest, PgbackrestError
-from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.heartbeat import Heartbeat, beat
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.heartbeat import (
+    SCHEMA,
+    TABLE,
+    Heartbeat,
+    beat,
+    heartbeat_exists,
+)
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -72,17 +78,31 @@ def archive_now(
 def lag_s(session: Session) -> float | None:
     """Seconds of changes that a disaster now would lose: 0 when all is archived, None when nothing ever was.
 
-    What is not archived is younger than the newest archived segment.
+    What is not archived is younger than the newest archived segment. An idle server ends no segment however long it is
+    idle, so that nothing is lost either when no transaction began since a heartbeat that is archived.
     """
     row = session.execute(
         "SELECT pg_catalog.clock_timestamp() - a.last_archived_time,"
         "       a.last_archived_wal ~ '^[0-9A-F]{24}$'"
-        "   AND pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) <= a.last_archived_wal"
+        "   AND pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) <= a.last_archived_wal,"
+        "       a.last_archived_wal"
         "  FROM pg_catalog.pg_stat_archiver a"
     ).fetchone()
     if row is None or row[0] is None:
         return None
-    return 0.0 if row[1] else max(0.0, float(row[0].total_seconds()))
+    return 0.0 if row[1] or _idle_since_heartbeat(session, str(row[2])) else max(0.0, float(row[0].total_seconds()))
+
+
+def _idle_since_heartbeat(session: Session, archived: str) -> bool:
+    if not heartbeat_exists(session):
+        return False
+    row = session.execute(
+        f"SELECT pg_catalog.mod(pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::numeric, 4294967296)"
+        f"     = h.xmin::text::numeric + 1 AND pg_catalog.pg_walfile_name(h.lsn) <= %s"
+        f"  FROM {SCHEMA}.{TABLE} h ORDER BY h.id DESC LIMIT 1",
+        (archived,),
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _failures(session: Session) -> tuple[int, str]:

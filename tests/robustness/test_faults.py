@@ -19,8 +19,8 @@ from tests.robustness.runbooks import RUNBOOKS, Disturbed, problems_after
 from tests.robustness.scale import SEED, SOAK, counted
 
 #: Cases of each runbook in ``make test``; with ``make soak`` it is every one.
-SAMPLE = {"back up": 12, "restore": 10}
-ENOUGH = 16
+SAMPLE = {"back up": 5, "restore": 4, "expire": 4, "rewrap": 4}
+ENOUGH = 6
 
 
 @pytest.mark.parametrize("name", sorted(RUNBOOKS))

@@ -383,8 +383,6 @@ def test_modules_in_a_bucket(s3_gateway: Gateway, url: str) -> None:
         ("repository", {}, True),
         ("repository", {}, False),
         ("repository", {}, False),
-        ("lease", {"component": "db", "state": "held", "run_id": "20261121T051000Z-backup-1a2b"}, False),
-        ("lease", {"component": "db", "state": "released", "lease_confirm": "db"}, False),
         ("repository_info", {}, False),
         ("probe", {"probes": [probe], "fail": False}, False),
     ]
@@ -395,8 +393,8 @@ def test_modules_in_a_bucket(s3_gateway: Gateway, url: str) -> None:
         assert common["s3"]["secret_key"] not in json.dumps(result), module
         results.append(result)
     assert [result["changed"] for result in results[:3]] == [True, True, False]
-    assert results[5]["repository"]["free_bytes"] is None
-    assert results[6]["verdict"] == "failed", "there is no recovery point"
+    assert results[3]["repository"]["free_bytes"] is None
+    assert results[4]["verdict"] == "failed", "there is no recovery point"
     wrong = call_module("repository_info", {**common, "s3": {**common["s3"], "secret_key": "not-the-secret-of-it"}})
     assert wrong["error"]["kind"] == "not_permitted" and "not-the-secret-of-it" not in json.dumps(wrong)
     by_environment = {
@@ -405,7 +403,7 @@ def test_modules_in_a_bucket(s3_gateway: Gateway, url: str) -> None:
         if name in common["s3"]
     }
     found = call_module("repository_info", {**common, "s3": None}, environment=by_environment)
-    assert found["repository"]["id"] == results[5]["repository"]["id"]
+    assert found["repository"]["id"] == results[3]["repository"]["id"]
 
 
 def test_points_of_a_bucket_are_listed_as_those_of_a_directory(s3_gateway: Gateway, url: str) -> None:

@@ -22,17 +22,23 @@ extends_documentation_fragment:
 requirements:
   - psycopg >= 3.1
 options:
-  database:
-    description:
-      - The database that holds the indexes.
-    type: str
-    required: true
   indexes:
     description:
       - The indexes, named as by M(sre.runbooks.postgresql_integrity_info).
     type: list
-    elements: str
+    elements: dict
     required: true
+    suboptions:
+      database:
+        description:
+          - The database that holds the index.
+        type: str
+        required: true
+      name:
+        description:
+          - The index, with its schema where that is not on the search path.
+        type: str
+        required: true
   lock_timeout:
     description:
       - How long to wait for a lock, such as V(30s).
@@ -49,8 +55,9 @@ seealso:
 EXAMPLES = r"""
 - name: Rebuild an index if it is damaged
   sre.runbooks.postgresql_reindex:
-    database: flights
-    indexes: [flights_pkey]
+    indexes:
+      - database: flights
+        name: flights_pkey
     login_host: "{{ login_host }}"
     login_port: "{{ login_port }}"
     login_user: "{{ login_user }}"
@@ -64,6 +71,9 @@ indexes:
   type: list
   elements: dict
   contains:
+    database:
+      description: The database.
+      type: str
     name:
       description: The index.
       type: str
@@ -90,25 +100,44 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     lock_timeout = int(parse_duration(params["lock_timeout"]) * 1000)
     with Progress(params["progress_path"]) as progress:
-        done = rebuild(
-            address_from(params), params["database"], params["indexes"], lock_timeout, module.check_mode, progress
-        )
+        done = [
+            one
+            for database, names in _by_database(params["indexes"]).items()
+            for one in rebuild(address_from(params), database, names, lock_timeout, module.check_mode, progress)
+        ]
     acted = [one for one in done if one.action != "kept"]
     return {
         "changed": bool(acted),
         "indexes": [vars(one) for one in done],
         "diff": {
-            "before": "".join(f"{one.name}: {one.reason}\n" for one in acted),
-            "after": "".join(f"{one.name}: {one.action}\n" for one in acted),
+            "before": "".join(f"{one.database}: {one.name}: {one.reason}\n" for one in acted),
+            "after": "".join(f"{one.database}: {one.name}: {one.action}\n" for one in acted),
         },
     }
+
+
+def _by_database(indexes: t.Sequence[dict[str, str]]) -> dict[str, list[str]]:
+    """Database → its indexes, each once, in the order in which they were named."""
+    found: dict[str, list[str]] = {}
+    for index in indexes:
+        names = found.setdefault(index["database"], [])
+        if index["name"] not in names:
+            names.append(index["name"])
+    return found
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "database": {"type": "str", "required": True},
-            "indexes": {"type": "list", "elements": "str", "required": True},
+            "indexes": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "database": {"type": "str", "required": True},
+                    "name": {"type": "str", "required": True},
+                },
+            },
             "lock_timeout": {"type": "str", "default": "30s"},
             "progress_path": {"type": "path"},
             **POSTGRESQL_OPTIONS,

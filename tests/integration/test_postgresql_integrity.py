@@ -62,6 +62,10 @@ def damage(server: Server, path: pathlib.Path, offset: int, content: bytes) -> N
     server.instance.start(tied=True)
 
 
+def named_indexes(database: str, *names: str) -> dict[str, t.Any]:
+    return {"indexes": [{"database": database, "name": name} for name in names]}
+
+
 def named(found: dict[str, t.Any]) -> set[tuple[str, str]]:
     return {(finding["object"], finding["repair"]) for finding in found["findings"]}
 
@@ -96,11 +100,11 @@ def test_a_damaged_index_is_found_and_rebuilt(server: Server, database: str, ins
     assert named(found) == {("cargo_name", "reindex")}
     assert "item order" in found["findings"][0]["detail"]
 
-    params = {"database": database, "indexes": ["cargo_name", "cargo_pkey"], **server.params()}
+    params = {**named_indexes(database, "cargo_name", "cargo_pkey"), **server.params()}
     planned = call_module("postgresql_reindex", params, check=True)
     assert planned["changed"] and look(server)["verdict"] == "rebuildable"
     done = call_module("postgresql_reindex", params)
-    assert done["changed"] and "cargo_name: reindexed" in done["diff"]["after"]
+    assert done["changed"] and "ship: cargo_name: reindexed" in done["diff"]["after"]
     assert [one["action"] for one in done["indexes"]] == ["reindexed", "kept"]
     assert look(server)["verdict"] == "sound"
     assert not call_module("postgresql_reindex", params)["changed"]
@@ -111,7 +115,7 @@ def test_an_index_of_the_catalogue_is_rebuilt(server: Server, database: str) -> 
     damage(server, path, 2 * PAGE + 100, os.urandom(2000))
     found = look(server, depth="structure")
     assert named(found) == {("pg_description_o_c_o_index", "reindex")}
-    params = {"database": database, "indexes": ["pg_description_o_c_o_index"], **server.params()}
+    params = {**named_indexes(database, "pg_description_o_c_o_index"), **server.params()}
     assert call_module("postgresql_reindex", params)["changed"]
     assert look(server)["verdict"] == "sound"
 
@@ -126,7 +130,7 @@ def test_a_damaged_table_is_named_with_its_blocks(server: Server, database: str)
     assert (reading["object"], reading["repair"], reading["blocks"]) == ("cargo", "restore", [3, 7])
     assert "invalid page" in reading["detail"]
     # An index over such a table cannot be rebuilt, and says why.
-    refused = call_module("postgresql_reindex", {"database": database, "indexes": ["cargo_name"], **server.params()})
+    refused = call_module("postgresql_reindex", {**named_indexes(database, "cargo_name"), **server.params()})
     if refused.get("failed"):
         assert "damaged" in refused["error"]["next_command"]
 
@@ -142,8 +146,8 @@ def test_a_missing_file_and_a_lost_long_value(server: Server, database: str) -> 
     assert {("cargo_name", "reindex"), ("cargo", "restore")} <= named(found)
     # Reading needs the index to be there; with it, the piece is missed by reading too.
     assert {finding["check"] for finding in found["findings"]} == {"file", "heap"}
-    assert ["ship: the rows of cargo: a file that belongs to it is missing"] == found["unchecked"]
-    call_module("postgresql_reindex", {"database": database, "indexes": ["cargo_name"], **server.params()})
+    assert found["unchecked"] == ["ship: the rows of cargo: a file that belongs to it is missing"]
+    call_module("postgresql_reindex", {**named_indexes(database, "cargo_name"), **server.params()})
     found = look(server)
     assert (named(found), found["unchecked"]) == ({("cargo", "restore")}, [])
     assert {finding["check"] for finding in found["findings"]} == {"heap", "read"}
@@ -165,7 +169,7 @@ def test_what_a_killed_rebuild_left_is_dropped(server: Server, database: str) ->
     server.execute("CREATE INDEX cargo_name_ccnew1 ON cargo (name)", database)
     server.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'cargo_name_ccnew1'::regclass", database)
     assert named(look(server, depth="quick")) == {("cargo_name_ccnew1", "drop")}
-    params = {"database": database, "indexes": ["cargo_name_ccnew1"], **server.params()}
+    params = {**named_indexes(database, "cargo_name_ccnew1"), **server.params()}
     assert call_module("postgresql_reindex", params)["changed"]
     assert not call_module("postgresql_reindex", params)["changed"]
     assert look(server)["verdict"] == "sound"
@@ -180,7 +184,7 @@ def test_duplicates_are_named(server: Server, database: str) -> None:
     server.execute(
         "UPDATE pg_index SET indisready = true, indisvalid = false WHERE indexrelid = 'once'::regclass", database
     )
-    failed = call_module("postgresql_reindex", {"database": database, "indexes": ["once"], **server.params()})
+    failed = call_module("postgresql_reindex", {**named_indexes(database, "once"), **server.params()})
     assert failed["failed"] and "(name)=(crate 1)" in failed["error"]["found"]
 
 
@@ -197,7 +201,7 @@ def test_what_may_not_be_looked_at_is_said(server: Server, database: str) -> Non
 def test_unknown_names_are_refused(server: Server) -> None:
     found = call_module("postgresql_integrity_info", {"databases": ["nowhere"], **server.params()})
     assert found["failed"] and "no nowhere" in found["msg"]
-    found = call_module("postgresql_reindex", {"database": "postgres", "indexes": ["nothing"], **server.params()})
+    found = call_module("postgresql_reindex", {**named_indexes("postgres", "nothing"), **server.params()})
     assert found["failed"] and "no such index" in found["msg"]
 
 

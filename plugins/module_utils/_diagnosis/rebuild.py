@@ -29,6 +29,7 @@ _FAILED_REBUILD = ("_ccnew", "_ccold")
 class Rebuilt:
     """What was (or, in check mode, would be) done to one index: ``reindexed``, ``dropped`` or ``kept``."""
 
+    database: str
     name: str
     action: str
     reason: str
@@ -72,13 +73,14 @@ def _is_leftover(name: str) -> bool:
 
 
 def _rebuild_one(connection: Session, index: Index, lock_timeout: int, check_mode: bool) -> Rebuilt:
+    database = connection.info.dbname
     problem = _problem(connection, index)
     if problem is None:
-        return Rebuilt(index.qualified, "kept", "it is sound")
+        return Rebuilt(database, index.qualified, "kept", "it is sound")
     if not index.valid and _is_leftover(index.name):
         if not check_mode:
             _execute(connection, f"DROP INDEX {_maybe_concurrently(connection, index)}", index, lock_timeout)
-        return Rebuilt(index.qualified, "dropped", "a rebuild that was killed left it")
+        return Rebuilt(database, index.qualified, "dropped", "a rebuild that was killed left it")
     if not check_mode:
         _execute(connection, f"REINDEX INDEX {_maybe_concurrently(connection, index)}", index, lock_timeout)
         left = _problem(connection, index)
@@ -89,7 +91,7 @@ def _rebuild_one(connection: Session, index: Index, lock_timeout: int, check_mod
                 found=left,
                 next_command="restore: the table itself is damaged, or the storage is",
             )
-    return Rebuilt(index.qualified, "reindexed", problem)
+    return Rebuilt(database, index.qualified, "reindexed", problem)
 
 
 def _maybe_concurrently(connection: Session, index: Index) -> str:

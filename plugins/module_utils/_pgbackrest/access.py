@@ -12,7 +12,7 @@ import pwd
 import socket
 import typing as t
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, RepositoryError
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.command import Pgbackrest, PgbackrestError
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.configuration import (
     configuration_text,
@@ -80,8 +80,9 @@ def find_passphrase(
                 if error.code != WRONG_PASSPHRASE:
                     raise
                 refusal = error
-    assert refusal is not None, "at least one passphrase is asked with"
-    raise refusal
+    raise refusal or InvalidInput(
+        "no passphrase was asked with", place.component, expected="at least one, or none at all"
+    )
 
 
 def refuse_closed(place: Place, user: str | None) -> None:

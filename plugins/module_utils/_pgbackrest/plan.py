@@ -209,8 +209,7 @@ def plan(bases: t.Sequence[Base], target: Target, source: Source, passed_over: t
         else:
             made.choices = choices
             return made
-    assert refusal is not None, "at least one base is asked for"
-    raise refusal
+    raise refusal or InvalidInput("no base was asked for", expected="at least one recovery point")
 
 
 def _plan_from(base: Base, target: Target, source: Source) -> Plan:

@@ -71,7 +71,14 @@ class Objective:
 
 def runbook_kind(runbook: str) -> str:
     """backup, drill, restore, rebuild, health, verify or other, from the runbook's name."""
-    words = (("verify", "verify"), ("expire", "other"), ("drill", "drill"), ("rebuild", "rebuild"), ("back_up", "backup"), ("backup", "backup"))
+    words = (
+        ("verify", "verify"),
+        ("expire", "other"),
+        ("drill", "drill"),
+        ("rebuild", "rebuild"),
+        ("back_up", "backup"),
+        ("backup", "backup"),
+    )
     for word, kind in (*words, ("restore", "restore"), ("health", "health")):
         if word in runbook:
             return kind

@@ -59,7 +59,8 @@ def _dishonest(component: Disturbed, outcome: Outcome) -> list[str]:
     told = outcome.result.get("recovery_point")
     if told is None:
         return []
+    point_id = told if isinstance(told, str) else told["point_id"]
     points = {point.point_id: point for point in component.listing().points}
-    if told["point_id"] not in points:
-        return [f"{told['point_id']} is not there"]
-    return verify_point(component.repository, points[told["point_id"]], Identities()).failures
+    if point_id not in points:
+        return [f"{point_id} is not there"]
+    return verify_point(component.repository, points[point_id], Identities()).failures

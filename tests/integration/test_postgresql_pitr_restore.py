@@ -12,6 +12,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
+import time
 import typing as t
 
 import pytest
@@ -60,6 +61,7 @@ def written() -> collections.abc.Iterator[Written]:
         late = opened.pay(3)
         opened.pay(1)
         segments.append(opened.end_segment())
+        time.sleep(2)  # pgBackRest counts in whole seconds: a drill needs some of them to choose a moment from
         last = opened.pay(2)
         segments.append(opened.end_segment())
         yield Written(opened, early, late, last, segments)

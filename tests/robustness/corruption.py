@@ -280,7 +280,7 @@ class Vandal:
         if kind == "manifest":
             change = choice.choice([{"engine_version": "9.6"}, {"sequence": 77}, {"previous": None}, {"content": {}}])
         elif kind == "tombstone":
-            change = choice.choice([{"manifest_sha256": "0" * 64}, {"sequence": 77}])
+            change = choice.choice([{"manifest_sha256": "0" * 64}, {"sequence": 77}, {"previous_sha256": "0" * 64}])
         elif kind == "identity":
             change = choice.choice([{"id": "00000000-0000-4000-8000-000000000000"}, {"environment": "another"}])
         elif kind in ("run", "report"):

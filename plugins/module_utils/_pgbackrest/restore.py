@@ -41,7 +41,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client im
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing, list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import write_proof
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.hardware import describe_hardware
 
@@ -110,28 +110,26 @@ class PitrRestore:
     def run(self, check_mode: bool = False) -> dict[str, t.Any]:
         """Make it true; the module's result. In check mode everything is looked at and nothing written."""
         request = self._request
-        listing = list_points(self._repository, self._component)
-        self.warnings += [f"recovery point {item.point_id} is damaged: {item.reason}" for item in listing.damaged]
-        bases, passed_over = bases_for(listing, request.target, request.recovery_point)
-        live = Live(request, self._repository, self._address, bases[0], self._phases.reached)
-        live.require()
+        listing, bases, passed_over = self._choose()
+        live = self._live(bases)
         done = self._done(live)
         if not done:
             live.require_confirm()
         with contextlib.ExitStack() as stack:
-            archives = stack.enter_context(
-                Archives(self._access, listing, request.bin_dir, live.user, live.data if live.holds == "data" else None)
-            )
             if check_mode:
+                archives = stack.enter_context(self._archives(listing, live))
                 made = None if done else self._plan(bases, archives, passed_over, live)
                 return self._prediction(live, made, done)
             lease = stack.enter_context(self._exclusive())
+            # What was chosen before may have expired while we waited.
+            listing, bases, passed_over = self._choose()
+            live = self._live(bases)
+            archives = stack.enter_context(self._archives(listing, live))
             # What another run did while we waited, or left half done, counts.
             finished = live.directories.finish_interrupted()
             if finished:
                 self.warnings.append("a restore that had been interrupted while it swapped was finished")
             done = self._done(live)
-            released: list[dict[str, t.Any]] = []
             if done:
                 started = live.ensure_started(self._request.server_timeout)
                 result, changed = self._unchanged(live), finished or started
@@ -155,6 +153,22 @@ class PitrRestore:
         return {"changed": bool(kept), "released": [_kept_facts(item) for item in kept], "kept": [], "message": message}
 
     # -- deciding ----------------------------------------------------------------------------------------------------
+
+    def _choose(self) -> tuple[PointListing, list[Base], list[Choice]]:
+        listing = list_points(self._repository, self._component)
+        damaged = [f"recovery point {item.point_id} is damaged: {item.reason}" for item in listing.damaged]
+        self.warnings += [text for text in damaged if text not in self.warnings]
+        bases, passed_over = bases_for(listing, self._request.target, self._request.recovery_point)
+        return listing, bases, passed_over
+
+    def _live(self, bases: t.Sequence[Base]) -> Live:
+        live = Live(self._request, self._repository, self._address, bases[0], self._phases.reached)
+        live.require()
+        return live
+
+    def _archives(self, listing: PointListing, live: Live) -> Archives:
+        data = live.data if live.holds == "data" else None
+        return Archives(self._access, listing, self._request.bin_dir, live.user, data)
 
     def _done(self, live: Live) -> bool:
         """Whether the data directory is what this very request made of it, or all that it asks for is there."""

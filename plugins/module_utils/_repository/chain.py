@@ -153,6 +153,14 @@ def _link(entry: Entry, before: list[Entry], blind: t.Collection[str]) -> t.Iter
                 f"the manifest or the tombstone of {entry.previous}",
                 "neither",
             )
+        elif entry.previous_sha256 is not None:
+            yield Finding(
+                ALTERED,
+                entry.point_id,
+                f"{entry.point_id} is the first of the history and yet has the hash of one before it",
+                "no previous_sha256",
+                entry.previous_sha256,
+            )
         return
     if not before:  # a gap, said as such
         return

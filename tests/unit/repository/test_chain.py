@@ -327,6 +327,12 @@ def test_a_forged_tombstone_that_contradicts_the_history_is_named(component: Com
     assert kinds(component.examine()) == {points[2].point_id: "altered"}
 
 
+def test_the_first_of_the_history_has_no_hash_of_one_before_it(component: Component) -> None:
+    points = history(component)
+    component.expire(dataclasses.replace(points[0], previous_sha256="0" * 64))
+    assert kinds(component.examine()) == {points[0].point_id: "altered"}
+
+
 def test_a_proof_taken_away_or_slipped_in_is_named(component: Component) -> None:
     (point,) = history(component, 1)
     write_proof(component.repository, point, "verified", None, 1.0, {}, outcome="failed")

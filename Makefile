@@ -13,6 +13,9 @@ REPOSITORY := file
 # Looked up in the recipes, so that `make help` and `make clean` prepare nothing.
 in_core = bin=$$(tools/environment $(1)); export PATH="$$bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/.local/collections"
 PYTEST := python -m pytest -q -p no:cacheprovider
+# Tests on real servers wait more than they compute; the tests of a file share its servers.
+WORKERS ?= 3
+AT_ONCE = --numprocesses=$(WORKERS) --dist=loadfile
 
 .PHONY: help setup demo demo-down test system-packages lint sanity checks unit integration molecule robustness bench soak docs clean
 
@@ -44,18 +47,18 @@ checks: ## tests about the tree itself: documentation, arguments, the built coll
 	@$(call in_core,$(CORE)); $(PYTEST) tests/checks
 
 unit: ## unit tests on the oldest and on the newest supported ansible-core
-	@$(call in_core,$(CORE)); $(PYTEST) tests/unit
-	@$(call in_core,$(NEWEST_CORE)); $(PYTEST) tests/unit
+	@$(call in_core,$(CORE)); $(PYTEST) $(AT_ONCE) tests/unit
+	@$(call in_core,$(NEWEST_CORE)); $(PYTEST) $(AT_ONCE) tests/unit
 
 integration: system-packages ## integration tests on real servers; a slice of them on the newest ansible-core
-	@$(call in_core,$(CORE)); $(PYTEST) --durations=10 tests/integration
-	@$(call in_core,$(NEWEST_CORE)); $(PYTEST) -m slice tests/integration
+	@$(call in_core,$(CORE)); $(PYTEST) $(AT_ONCE) --durations=10 tests/integration
+	@$(call in_core,$(NEWEST_CORE)); $(PYTEST) $(AT_ONCE) -m slice tests/integration
 
 molecule: system-packages ## every molecule scenario (make molecule SCENARIO=backup for one)
 	@$(call in_core,$(CORE)); python tools/molecule_scenarios $(SCENARIO)
 
 robustness: system-packages ## a seeded sample of kills, faults and corruptions
-	@$(call in_core,$(CORE)); $(PYTEST) tests/robustness
+	@$(call in_core,$(CORE)); $(PYTEST) $(AT_ONCE) --durations=10 tests/robustness
 
 bench: system-packages ## measure throughput and times against the plain tools; writes build/bench.json
 	@$(call in_core,$(CORE)); mkdir -p build; python benchmarks/run.py

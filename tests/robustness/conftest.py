@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import time
 import typing as t
@@ -36,9 +37,12 @@ def results() -> t.Callable[..., None]:
             "duration_s": round(time.monotonic() - began, 1),
             **more,
         }
-        rows = json.loads(_TARGET.read_text(encoding="utf-8")) if _TARGET.exists() else []
-        rows = [*(other for other in rows if other["suite"] != suite), row]
         _TARGET.parent.mkdir(exist_ok=True)
-        _TARGET.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        with _TARGET.open("a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # suites may run side by side
+            file.seek(0)
+            rows = [other for other in json.loads(file.read() or "[]") if other["suite"] != suite]
+            file.truncate(0)
+            file.write(json.dumps([*rows, row], indent=2) + "\n")
 
     return record

@@ -230,7 +230,14 @@ def test_a_share_of_low_order_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "recipient", ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI", "age1pq1qqqq", POOL[0].recipient[:-1] + "q", ""]
+    "recipient",
+    [
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI",
+        "age1pq1qqqq",
+        POOL[0].recipient[:-1] + ("p" if POOL[0].recipient[-1] == "q" else "q"),
+        "",
+    ],
+    ids=["ssh", "post-quantum", "mistyped", "empty"],
 )
 def test_recipients_that_no_header_can_be_written_for(recipient: str) -> None:
     if recipient == POOL[0].recipient:

@@ -92,7 +92,11 @@ BACKUP_FAULTS: dict[str, dict[str, str]] = {
     "no_tools": {"message": "pg_dump", "found": "none in", "next": "component_bin_dir"},
     "old_tools": {"message": "pg_dump", "found": "9.6", "next": "component_bin_dir"},
     "dying_tools": {"message": "dumping database 'flights'", "found": "pg_dump: error: out of luck"},
-    "unknown_engine": {"expected": "postgresql, postgresql_pitr, service", "found": '"postgressql"', "next": "component_engine"},
+    "unknown_engine": {
+        "expected": "postgresql, postgresql_pitr, service",
+        "found": '"postgressql"',
+        "next": "component_engine",
+    },
     "unreachable": {"expected": "127.0.0.1", "found": "Connection refused", "next": "ansible unreachable -m"},
     "bad_type": {"found": "component_jobs", "next": "inventory"},
     "bad_duration": {"expected": "15m", "found": "component_rpo = 15 parsecs", "next": "inventory"},

@@ -24,7 +24,17 @@ from tools.local_environment import LocalEnvironment
 
 OWN_ACCESS = {"component_backup_login_user": "", "component_assertions": [], "component_ledger": {}}
 #: Components that are in order, each with a database of its own, for the restores that go wrong.
-SOUND = ("wrong_confirm", "no_confirm", "unknown_point", "bad_manifest", "one_point", "two_points", "no_space", "taken")
+SOUND = (
+    "wrong_confirm",
+    "no_confirm",
+    "unknown_point",
+    "rolled_forward",
+    "bad_manifest",
+    "one_point",
+    "two_points",
+    "no_space",
+    "taken",
+)
 
 
 def sound_components() -> dict[str, dict[str, t.Any]]:
@@ -153,6 +163,7 @@ def restore(site: Site, backup: Screen, before_restore: dict[str, t.Any], sound:
         hosts["wrong_confirm"] = {"restore_confirm": "flights_db"}
         hosts["no_confirm"] = {}
         hosts["unknown_point"]["restore_recovery_point"] = "20200101T000000Z-abcd"
+        hosts["rolled_forward"]["restore_target_time"] = "2026-11-21T05:10:00Z"
         hosts["no_space"]["component_scratch_dir"] = str(scratch)
         hosts["taken"]["component_lease_wait"] = "7s"
         hosts["flights_db"] = {"restore_confirm": "flights"}
@@ -168,6 +179,7 @@ RESTORE_FAULTS: dict[str, dict[str, str]] = {
     "unknown_point": {"message": "20200101T000000Z-abcd", "found": "none", "next": "recovery_point_info"},
     "bad_manifest": {"message": "no recovery point", "found": "1 damaged", "next": "back_up_components"},
     "one_point": {"message": "damaged", "expected": "sha256", "found": "sha256", "next": "--limit one_point"},
+    "rolled_forward": {"message": "rolled forward", "found": "restore_target_time", "next": "recovery point"},
     "no_space": {"message": "nothing was touched", "expected": "MiB free", "next": "component_scratch_dir"},
     "taken": {"message": "somebody else", "found": "another-run", "next": "lease_wait"},
 }

@@ -93,6 +93,7 @@ def test_what_a_disaster_would_lose_is_measured(component: ArchivedComponent) ->
 
 
 def test_a_mistyped_passphrase_begins_nothing(component: ArchivedComponent) -> None:
+    component.archive(rpo="30s")
     mistyped = component.write_passphrase(component.path / "mistyped")
     refused = component.archive(cipher_pass_file=str(mistyped))
     assert refused["failed"] and "no passphrase that was given opens generation 0001" in refused["msg"]

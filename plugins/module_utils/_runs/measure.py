@@ -103,11 +103,17 @@ def measure_rto(
     seen: PointsSeen,
     started: datetime.datetime,
     timeline: t.Sequence[t.Mapping[str, t.Any]],
+    failed: bool = False,
 ) -> Objective:
-    """The recovery time objective against the time that a restore took, in this run or in the latest drill."""
+    """The recovery time objective against the time that a restore took, in this run or in the latest drill.
+
+    A restore that failed took no time that means anything.
+    """
     if observed_s is not None:
         return Objective(target_s, observed_s, None, "measured in this run")
     if kind in ("restore", "rebuild"):
+        if failed:
+            return Objective(target_s, basis="the restore failed")
         ends = [
             parse_time(entry["at"]) + datetime.timedelta(seconds=entry["duration_s"])
             for entry in timeline

@@ -163,7 +163,8 @@ def _component(
         seen = look_at_points(repository, outcome.name, outcome.engine, outcome.recovery_point)
     started = context.record.started
     rpo = measure_rpo(kind, outcome.rpo_s, outcome.rpo_measured_s, seen, started, context.finished)
-    rto = measure_rto(kind, outcome.rto_s, outcome.rto_measured_s, seen, started, own)
+    failed = outcome.outcome == "failed"
+    rto = measure_rto(kind, outcome.rto_s, outcome.rto_measured_s, seen, started, own, failed)
     probes = [_probe(probe) for probe in outcome.probes]
     verdict, reason = judge_component(kind, outcome.engine, outcome.outcome, rpo, rto, probes)
     if context.check_mode and verdict in ("met", "missed"):

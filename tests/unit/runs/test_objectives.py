@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import datetime
+
 import hypothesis
 import hypothesis.strategies as st
 import pytest
 
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.measure import PointsSeen, measure_rto
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import (
     VERDICTS,
     Objective,
@@ -110,3 +113,12 @@ def test_worst_counts(verdicts: list[str]) -> None:
     assert worst in verdicts
     assert (worst == "met") == (set(verdicts) == {"met"})
     assert (worst == "failed") == ("failed" in verdicts)
+
+
+def test_a_restore_that_failed_took_no_time_that_means_anything() -> None:
+    began = datetime.datetime(2026, 11, 21, 5, 10, tzinfo=datetime.timezone.utc)
+    step = {"at": "2026-11-21T05:10:00Z", "duration_s": 12.0, "outcome": "ok"}
+    measured = measure_rto("restore", 300.0, None, PointsSeen(), began, [step])
+    assert (measured.measured_s, measured.verdict) == (12.0, "met")
+    measured = measure_rto("restore", 300.0, None, PointsSeen(), began, [step], failed=True)
+    assert (measured.measured_s, measured.verdict) == (None, "unknown")

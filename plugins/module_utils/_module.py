@@ -12,6 +12,16 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
 
+
+class Caller(t.Protocol):
+    """What the work needs of a module; an :class:`AnsibleModule` is one, and a test brings its own."""
+
+    params: dict[str, t.Any]
+    check_mode: bool
+
+    def warn(self, warning: str) -> None: ...
+
+
 #: Documented by the fragment ``sre.runbooks.repository``; checked by ``_repository.s3_options``, which knows the defaults.
 S3_OPTION: dict[str, t.Any] = {
     "type": "dict",

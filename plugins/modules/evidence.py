@@ -164,7 +164,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.examine i
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.findings import distinct
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_findings
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.retained import (
     Effort,
     Retained,
@@ -172,7 +171,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.retained 
     damage,
     verify_retained,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
 
@@ -186,7 +185,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         accepted=params["accepted_findings"],
         everything=params["force"],
     )
-    repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
+    repository = open_signed(params)
     identities = Identities(params["encryption_identity"], params["encryption_identity_file"])
     recorder = Recorder(repository, None if module.check_mode else run_id, component)
     with recorder.step("verify backups") as step, Progress(params["progress_path"]) as progress:

@@ -152,8 +152,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.examine i
     not_intact,
     parse_head,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -163,7 +162,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         expected_head=parse_head(params["expected_head"]) if params["expected_head"] else None,
         accepted=params["accepted_findings"],
     )
-    repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
+    repository = open_signed(params)
     found = examine(repository, params["component"], question)
     if found.findings and params["fail_on_findings"]:
         error = not_intact(found)

@@ -25,16 +25,12 @@ extends_documentation_fragment:
   - sre.runbooks.signing
   - sre.runbooks.run
   - sre.runbooks.lease
+  - sre.runbooks.backup.due
   - sre.runbooks.postgresql
 requirements:
   - psycopg >= 3.1
   - pgbackrest >= 2.41, of a release that knows the server's major version
 options:
-  component:
-    description:
-      - Name of the component that is backed up.
-    type: str
-    required: true
   type:
     description:
       - The kind of backup; V(auto) takes the largest that is due.
@@ -47,10 +43,6 @@ options:
       - The most time whose changes may be lost, such as V(10m).
     type: str
     default: 10m
-  interval:
-    description:
-      - Time until the next scheduled run begins. Half of O(rpo) by default.
-    type: str
   full_interval:
     description:
       - How old the newest full backup may become.
@@ -66,11 +58,6 @@ options:
       - How old the newest backup of any kind may become. The older it is, the more log a restore has to replay.
     type: str
     default: 6h
-  force:
-    description:
-      - Take a backup however fresh the newest is.
-    type: bool
-    default: false
   jobs:
     description:
       - Number of processes that copy and compress.
@@ -183,12 +170,12 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
+from ansible_collections.sre.runbooks.plugins.module_utils._engines import taking
 from ansible_collections.sre.runbooks.plugins.module_utils._engines.postgresql_pitr import (
     ENGINE,
     PitrPlan,
     PostgresqlPitrEngine,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     LEASE_OPTIONS,
     POSTGRESQL_OPTIONS,
@@ -202,8 +189,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.info impo
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import address_from, connect
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import (
     begin_point,
@@ -211,8 +197,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.points im
     remove_incomplete,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import DAMAGED
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
 
@@ -221,8 +206,7 @@ class _Call:
 
     def __init__(self, module: AnsibleModule) -> None:
         self.params = params = module.params
-        if not 1 <= params["jobs"] <= 64:
-            raise InvalidInput("not a number of jobs", expected="1 to 64", found=str(params["jobs"]))
+        taking.require_jobs(params["jobs"])
         self.component = check_component(params["component"])
         self.address = address_from(params)
         self.rpo_s = _clock.parse_duration(params["rpo"])
@@ -233,9 +217,7 @@ class _Call:
             incremental_s=_clock.parse_duration(params["incremental_interval"]),
             interval_s=_clock.parse_duration(params["interval"]) if params["interval"] else self.rpo_s / 2,
         )
-        self.repository = with_signing(
-            open_repository(params["repository"], params["environment_name"], params["s3"]), params
-        )
+        self.repository = open_signed(params)
         self.engine = PostgresqlPitrEngine(
             self.address, self.component, self.repository.url, params["s3"], params["config_dir"], params["jobs"]
         )
@@ -265,12 +247,6 @@ class _Call:
         return schedule.due(history, self.schedule, _clock.now(), self.params["type"], self.params["force"])
 
 
-def _described(point: RecoveryPoint | None) -> str:
-    if point is None:
-        return "no recovery point\n"
-    return f"recovery point: {point.point_id}\nconsistency time: {_clock.format_time(point.consistency_time)}\n"
-
-
 def _result(
     call: _Call,
     changed: bool,
@@ -278,9 +254,9 @@ def _result(
     archive: dict[str, t.Any],
     adopted: list[str],
     missing: list[str],
+    predicted: bool = False,
 ) -> dict[str, t.Any]:
     after = call.newest()
-    expected = "recovery point: a new one\n" if changed and after is call.before else _described(after)
     kind, reason = chosen if chosen is not None else (None, "the newest backups are fresh enough")
     return {
         "changed": changed,
@@ -291,7 +267,7 @@ def _result(
         "adopted": adopted,
         "missing_backups": missing,
         "plan": call.plan.facts(),
-        "diff": {"before": _described(call.before), "after": expected},
+        "diff": taking.difference(call.before, after, predicted),
     }
 
 
@@ -311,17 +287,18 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         chosen = call.due(compared)
         missing = [f"{point.point_id}: its backup is gone" for point in compared.gone]
         labels = [backup.label for backup in compared.unknown]
-        result = _result(call, chosen is not None or bool(labels), chosen, archive, labels, missing)
-        if result["changed"]:
-            result["diff"]["after"] = "recovery point: a new one\n"
-        return result
-    holder = describe_holder(call.params["run_id"])
-    ttl, wait = _clock.parse_duration(call.params["lease_ttl"]), _clock.parse_duration(call.params["lease_wait"])
-    with holding(call.repository, call.component, call.params["run_id"], holder, ttl, wait) as lease:
-        return _under_lease(module, call, lease, archive)
+        changed = chosen is not None or bool(labels)
+        return _result(call, changed, chosen, archive, labels, missing, changed)
+    with (
+        Progress(call.params["progress_path"]) as progress,
+        taking.alone(call.repository, call.component, call.params, progress) as lease,
+    ):
+        return _under_lease(module, call, lease, archive, progress)
 
 
-def _under_lease(module: AnsibleModule, call: _Call, lease: Lease, archive: dict[str, t.Any]) -> dict[str, t.Any]:
+def _under_lease(
+    module: AnsibleModule, call: _Call, lease: Lease, archive: dict[str, t.Any], progress: Progress
+) -> dict[str, t.Any]:
     params = call.params
     recorder = Recorder(call.repository, params["run_id"], call.component)
     with recorder.step("archive a segment") as step, contextlib.closing(connect(call.address)) as session:
@@ -344,7 +321,7 @@ def _under_lease(module: AnsibleModule, call: _Call, lease: Lease, archive: dict
         return _result(call, bool(adopted), None, archive, adopted, missing)
     remove_incomplete(call.repository, call.component)
     kind, reason = chosen
-    with Progress(params["progress_path"]) as progress, recorder.step("back up", reason=reason) as step:
+    with recorder.step("back up", reason=reason) as step:
         lease.check()
         writer = begin_point(call.repository, call.component, ENGINE, params["run_id"])
         backup = call.engine.back_up(call.plan, schedule.TYPES[kind], writer.point_id, progress, lease.check)
@@ -388,14 +365,12 @@ def main() -> None:
             **RUN_OPTIONS,
             **LEASE_OPTIONS,
             **POSTGRESQL_OPTIONS,
-            "component": {"type": "str", "required": True},
+            **taking.DUE_OPTIONS,
             "type": {"type": "str", "choices": ["auto", "full", "differential", "incremental"], "default": "auto"},
             "rpo": {"type": "str", "default": "10m"},
-            "interval": {"type": "str"},
             "full_interval": {"type": "str", "default": "7d"},
             "differential_interval": {"type": "str", "default": "1d"},
             "incremental_interval": {"type": "str", "default": "6h"},
-            "force": {"type": "bool", "default": False},
             "jobs": {"type": "int", "default": 2},
             "timeout": {"type": "str", "default": "60s"},
             "config_dir": {"type": "path"},

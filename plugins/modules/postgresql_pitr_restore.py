@@ -309,8 +309,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build imp
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import address_from
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
 #: Options that mean the same in the request.
@@ -351,7 +350,7 @@ def request_from(params: dict[str, t.Any]) -> PitrRequest:
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     request = request_from(params)
-    repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
+    repository = open_signed(params)
     recorder = Recorder(repository, None if module.check_mode else params["run_id"], request.component)
     access = Access(params["repository"], request.component, passphrases(params), params["s3"])
     with Progress(None if module.check_mode else params["progress_path"]) as progress:

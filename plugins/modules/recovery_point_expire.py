@@ -232,9 +232,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.expire im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.expiry_plan import ExpiryPlan, plan_expiry
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding, shown_in
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.retention_policy import Policy
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.retention_text import plan_lines
 
@@ -244,7 +244,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     component = check_component(params["component"])
     policy = Policy.from_options(params)
     horizon = _clock.parse_duration(params["lock_horizon"])
-    repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
+    repository = open_signed(params)
     if module.check_mode:
         plan = plan_expiry(repository, component, policy, _clock.now(), horizon)
         return _result(module, plan, _predicted(plan))

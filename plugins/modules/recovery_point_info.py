@@ -211,8 +211,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest 
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.pins import list_pins
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points, load_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import DAMAGED, at_least
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -220,7 +220,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if params["limit"] < 0:
         raise InvalidInput("not a limit", expected="a number from 0", found=str(params["limit"]))
     wanted = _wish(params)
-    repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
+    repository = open_signed(params)
     if params["recovery_point"]:
         # Says clearly that it is not there, or is damaged, instead of listing nothing.
         load_point(repository, params["component"], params["recovery_point"])

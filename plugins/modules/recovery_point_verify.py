@@ -130,8 +130,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs im
     newest_proof,
     write_proof,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import with_signing
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import VerifyResult, verify_point
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
@@ -139,7 +139,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import R
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     reverify_after = 0.0 if params["force"] else _clock.parse_duration(params["reverify_after"])
-    repository = with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
+    repository = open_signed(params)
     point = _find(module, repository, params["component"], params["recovery_point"])
     if _proven(point, reverify_after):
         return {"changed": False, "read": False, "recovery_point": point.facts()}

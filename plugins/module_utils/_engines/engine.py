@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every engine can do. One engine is one file beside this one; the modules know nothing else of it."""
+"""What every engine can do. One engine is one file beside this one; the modules know nothing else of it.
+
+How a point is taken around it is told in ``taking``, a drill in ``drilling``, a restore in ``restoring``.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,11 @@ class Plan(t.Protocol):
     def size(self) -> int:
         """Bytes at the source."""
 
-    def covered_by(self, point: RecoveryPoint) -> bool:
-        """Whether the point holds everything that this plan names."""
+    def lacking_in(self, point: RecoveryPoint) -> str | None:
+        """What the point lacks of this plan, such as "does not hold every database"; None when it holds all of it."""
+
+    def warnings(self) -> list[str]:
+        """What is wrong and stops no backup, in sentences without the component's name."""
 
     def facts(self) -> dict[str, t.Any]:
         """For the module's result and the diff."""
@@ -49,5 +55,8 @@ class Engine(t.Protocol):
     ) -> RecoveryPoint:
         """Take one consistent copy. Whatever is raised, no recovery point exists then.
 
-        :arg check: called often; raises when the work must stop (a lost lease).
+        :arg plan: what :meth:`plan` returned. :arg check: called often; raises when the work must stop (a lost lease).
         """
+
+    def problems(self, point: RecoveryPoint) -> list[str]:
+        """What went wrong while the point was taken and left it usable, in sentences without the component's name."""

@@ -21,7 +21,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client im
     server_major,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.dump import DatabaseDump, DumpOptions
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import Tools, find_tools
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import (
+    FIRST_STRICT,
+    Tools,
+    find_tools,
+    loads_into,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointWriter
@@ -47,9 +52,18 @@ class PostgresqlPlan:
     def size(self) -> int:
         return sum(self.sizes.values())
 
-    def covered_by(self, point: RecoveryPoint) -> bool:
+    def lacking_in(self, point: RecoveryPoint) -> str | None:
         held = {entry.get("name") for entry in point.content.get("databases", [])}
-        return set(self.sizes) <= held
+        return None if set(self.sizes) <= held else "does not hold every database"
+
+    def warnings(self) -> list[str]:
+        if loads_into(self.tools.version[0], self.major):
+            return []
+        warning = (
+            f"pg_dump {self.tools.version_text} of a server {self.major} cannot be restored into that version again,"
+            f" only into {FIRST_STRICT} or newer; next: install postgresql-client-{self.major}"
+        )
+        return [warning]
 
     def facts(self) -> dict[str, t.Any]:
         return {
@@ -147,3 +161,12 @@ class PostgresqlEngine:
             encryption={"recipients": list(encoding.recipients)},
             tool_versions={"pg_dump": plan.tools.version_text},
         )
+
+    def problems(self, point: RecoveryPoint) -> list[str]:
+        stored = point.content.get("globals")
+        found = [str(stored["problem"])] if stored and stored["problem"] else []
+        for entry in point.content["databases"]:
+            canary = entry["canary"]
+            if canary and canary["problem"]:
+                found.append(f"no canary in {entry['name']!r}: {canary['problem']}")
+        return found

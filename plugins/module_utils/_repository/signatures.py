@@ -25,11 +25,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     ObjectMissing,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import DOCUMENT_LIMIT
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
 
 if t.TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-    from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import Store
 
 #: What is appended to a document's key.
@@ -188,6 +188,14 @@ def with_signing(repository: Repository, params: t.Mapping[str, t.Any]) -> Repos
             next_command=f"add {signer.public_key} to repository_signing_public_keys in the inventory",
         )
     return dataclasses.replace(repository, signer=signer, trust=Trust(keys, required) if keys else None)
+
+
+def open_signed(params: t.Mapping[str, t.Any]) -> Repository:
+    """The repository that the options of the fragments ``sre.runbooks.repository`` and ``sre.runbooks.signing`` mean.
+
+    Raises as :func:`open_repository` and :func:`with_signing`.
+    """
+    return with_signing(open_repository(params["repository"], params["environment_name"], params["s3"]), params)
 
 
 def create_signed(repository: Repository, key: str, content: bytes) -> None:

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.sre.runbooks.plugins.module_utils._engines.postgresql import PostgresqlPlan
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.taking import Need
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import configuration
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.catalog import quoted
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.databases import without_secrets
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.guide import restore_guide
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import Tools
-from ansible_collections.sre.runbooks.plugins.modules.postgresql_backup import Need
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.timezone.utc)
 PLAN = PostgresqlPlan({"version": "15.1"}, Tools("/bin", (15, 1)), {"flights": 1})

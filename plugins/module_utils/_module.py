@@ -114,6 +114,20 @@ POSTGRESQL_OPTIONS: dict[str, t.Any] = {
     "bin_dir": {"type": "path"},
 }
 
+#: Documented by the fragment ``sre.runbooks.kubernetes``; the names are those of kubernetes.core.
+KUBERNETES_OPTIONS: dict[str, t.Any] = {
+    "kubeconfig": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
+    "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
+    "host": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_HOST"])},
+    "api_key": {"type": "str", "no_log": True, "fallback": (env_fallback, ["K8S_AUTH_API_KEY"])},
+    "api_key_file": {"type": "path", "no_log": False, "fallback": (env_fallback, ["SRE_RUNBOOKS_K8S_API_KEY_FILE"])},
+    "ca_cert": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_SSL_CA_CERT"])},
+    "client_cert": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_CERT_FILE"])},
+    "client_key": {"type": "path", "no_log": False, "fallback": (env_fallback, ["K8S_AUTH_KEY_FILE"])},
+    "validate_certs": {"type": "bool", "fallback": (env_fallback, ["K8S_AUTH_VERIFY_SSL"])},
+    "proxy": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_PROXY"])},
+}
+
 #: Documented by the fragment ``sre.runbooks.pitr``.
 PITR_OPTIONS: dict[str, t.Any] = {
     "cipher_pass": {"type": "str", "no_log": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_PITR_CIPHER_PASS"])},

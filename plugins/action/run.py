@@ -12,6 +12,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
+from ansible_collections.sre.runbooks.plugins.plugin_utils.commands import complete_result
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -25,7 +26,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         arguments = dict(self._task.args)
         # This is a worker; the process that lives as long as the run is the one that forked it.
         arguments["controller"] = describe_holder(None, os.getppid())
-        return t.cast(
-            "dict[str, t.Any]",
-            self._execute_module(module_name="sre.runbooks.run", module_args=arguments, task_vars=task_vars),
+        result: dict[str, t.Any] = self._execute_module(
+            module_name="sre.runbooks.run", module_args=arguments, task_vars=task_vars
         )
+        complete_result(result)
+        return result

@@ -173,6 +173,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.retained 
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -234,13 +235,13 @@ def _nothing(component: str, url: str) -> ObjectMissing:
 
 def _sentence(found: Examination, done: Retained) -> str:
     said = [
-        f"{len(found.retained())} recovery points",
+        counted(len(found.retained()), "recovery point"),
         f"{len(done.unchanged)} unchanged",
         f"{len(done.read)} read",
         f"{len(done.damaged)} damaged" if done.damaged else "",
         f"{len(done.undecided)} not judged" if done.undecided else "",
-        f"{len(found.findings)} findings about their history" if found.findings else "history intact",
-        f"{len(found.accepted)} accepted findings" if found.accepted else "",
+        f"{counted(len(found.findings), 'finding')} about their history" if found.findings else "history intact",
+        counted(len(found.accepted), "accepted finding") if found.accepted else "",
     ]
     return ", ".join(part for part in said if part)
 

@@ -110,6 +110,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 
 def _expire(
@@ -150,7 +151,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     ranges = sum(len(expiry.archive) for expiry in done)
     return {
         "changed": changed,
-        "message": f"{len(gone)} backup(s) and {ranges} range(s) of the log {verb}",
+        "message": f"{counted(len(gone), 'backup')} and {counted(ranges, 'range')} of the log {verb}",
         "generations": [expiry.facts() for expiry in done],
         "diff": {
             "before": "".join(f"{label}\n" for label in before),

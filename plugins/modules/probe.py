@@ -21,7 +21,8 @@ extends_documentation_fragment:
   - sre.runbooks.attributes.info_module
   - sre.runbooks.repository.s3
 requirements:
-  - psycopg >= 3.1, for probes of kind V(postgresql)
+  - psycopg >= 3.1, for probes of kinds V(postgresql) and V(postgresql_archive)
+  - pgbackrest >= 2.41, for probes of kind V(pitr_passphrase)
 options:
   probes:
     description:
@@ -40,6 +41,11 @@ options:
       - "B(postgresql): C(host) (default 127.0.0.1), C(port), C(socket) (a directory, instead of the host), C(user),
         C(password), C(password_file), C(database), C(ssl_mode), C(ca_cert); C(query), run read-only; expects C(role)
         (any, primary, standby), C(expect) (the value, or a list of rows), C(minimum), C(maximum), or at least one row."
+      - "B(postgresql_archive): C(component), C(rpo), and the address as for V(postgresql); expects that a server which archives
+        its log lags at most C(rpo) behind."
+      - "B(pitr_passphrase): C(component), C(cipher_pass) or C(cipher_pass_file), C(previous_cipher_pass_files), C(repository)
+        and C(environment_name) (default: those of the module); expects that the current passphrase opens the component's
+        newest generation of pgBackRest's archive. An older generation that none of them opens is a warning."
       - "B(recovery_point): C(component), C(repository) and C(environment_name) (default: those of the module); expects a
         recovery point of at least C(minimum_level) (default taken) that is not older than C(rpo), and with
         C(drill_interval) a successful restore drill within that time. A damaged recovery point is a warning."
@@ -58,12 +64,12 @@ options:
     required: true
   repository:
     description:
-      - The repository of V(recovery_point), V(encryption) and V(blast_radius) probes that name none.
+      - The repository of V(pitr_passphrase), V(recovery_point), V(encryption) and V(blast_radius) probes that name none.
       - Falls back to the environment variable E(SRE_RUNBOOKS_REPOSITORY).
     type: str
   environment_name:
     description:
-      - The environment of V(recovery_point), V(encryption) and V(blast_radius) probes that name none.
+      - The environment of V(pitr_passphrase), V(recovery_point), V(encryption) and V(blast_radius) probes that name none.
       - Falls back to the environment variable E(SRE_RUNBOOKS_ENVIRONMENT).
     type: str
   concurrency:

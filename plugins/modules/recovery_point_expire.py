@@ -237,6 +237,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.retention
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.retention_text import plan_lines
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -331,8 +332,8 @@ def _result(module: AnsibleModule, plan: ExpiryPlan, outcome: Outcome) -> dict[s
 def _detail(kept: int, outcome: Outcome, check_mode: bool) -> str:
     count = len(outcome.expired) + len(outcome.finished)
     verb = "would be removed" if check_mode else "removed"
-    remains = f", remains of {len(outcome.removed)} killed backup(s)" if outcome.removed else ""
-    return f"{kept} point(s) kept, {count} expired point(s){remains} {verb}"
+    remains = f", remains of {counted(len(outcome.removed), 'killed backup')}" if outcome.removed else ""
+    return f"{counted(kept, 'point')} kept, {counted(count, 'expired point')}{remains} {verb}"
 
 
 def _listed(rows: t.Sequence[t.Mapping[str, t.Any]]) -> str:
@@ -342,11 +343,12 @@ def _listed(rows: t.Sequence[t.Mapping[str, t.Any]]) -> str:
 def _incomplete(component: str, outcome: Outcome) -> RepositoryError:
     some = [f"{point_id}: {words}" for point_id, words in list(outcome.failures.items())[:5]]
     return RepositoryError(
-        f"{len(outcome.failures)} recovery point(s) could not be removed",
+        f"{counted(len(outcome.failures), 'recovery point')} could not be removed",
         component,
         expected=f"{len(outcome.failures)} fewer, after {len(outcome.expired) + len(outcome.finished)} were",
         found=" | ".join(some)[:2000],
-        next_command=f"see that the retention identity may delete, then: ansible-playbook sre.runbooks.expire_backups --limit {component}",
+        next_command="see that the retention identity (repository_retention_s3) may delete, then: "
+        f"ansible-playbook sre.runbooks.expire_backups --limit {component}",
     )
 
 

@@ -134,6 +134,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.repositor
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import VerifyResult, verify_point
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -202,8 +203,8 @@ def _damage(point: RecoveryPoint, result: VerifyResult) -> IntegrityError:
     return IntegrityError(
         f"recovery point {point.point_id} is damaged",
         point.component,
-        expected=f"{len(point.objects)} objects as in the manifest",
-        found=f"{len(result.failures)} failures: {' | '.join(result.failures[:20])}",
+        expected=f"{counted(len(point.objects), 'object')} as in the manifest",
+        found=f"{counted(len(result.failures), 'failure')}: {' | '.join(result.failures[:20])}",
         next_command=f"ansible-playbook sre.runbooks.back_up_components --limit {point.component}",
     )
 

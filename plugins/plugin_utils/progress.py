@@ -26,6 +26,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
+from ansible_collections.sre.runbooks.plugins.plugin_utils.commands import complete_result
 
 _FIRST_S = 5.0
 _LARGEST_STATUS = 64 << 10  # bytes; the file comes from another host and is not trusted
@@ -159,6 +160,7 @@ class ProgressAction(ActionBase):  # type: ignore[misc]
                 result.get("invocation", {}).get("module_args", {}).pop("progress_path", None)
         if not wrap_async:
             self._remove_tmp_path(self._connection._shell.tmpdir)
+        complete_result(result)
         return result
 
     def _new_path(self) -> str:

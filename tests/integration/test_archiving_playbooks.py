@@ -12,6 +12,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import typing as t
 
 from tests.servers.archived import NAME, ArchivedComponent, archived_component
 from tests.servers.playbook import ROOT
@@ -64,6 +65,13 @@ def play(inventory: pathlib.Path, playbook: str, *arguments: str) -> tuple[int, 
     return done.returncode, int(found[0]), done.stdout
 
 
+def newest_report(directory: pathlib.Path) -> dict[str, t.Any]:
+    """What the newest report says of the component."""
+    report = max((directory / "reports").glob("*Z-*/report.json"), key=os.path.getmtime)
+    (reported,) = json.loads(report.read_text())["components"]
+    return t.cast("dict[str, t.Any]", reported)
+
+
 def test_a_server_is_prepared_backed_up_found_healthy_and_expired(tmp_path: pathlib.Path) -> None:
     with archived_component() as component:
         inventory = write_inventory(component, tmp_path)
@@ -85,12 +93,16 @@ def test_a_server_is_prepared_backed_up_found_healthy_and_expired(tmp_path: path
         assert point.level == "verified"
         code, changes, output = play(inventory, "back_up_components")
         assert (code, changes) == (0, 0), output
-        report = json.loads(max((tmp_path / "reports").rglob("*.json"), key=os.path.getmtime).read_text())
-        (reported,) = report["components"]
+        reported = newest_report(tmp_path)
         assert reported["rpo"]["verdict"] == "met" and "what the archive did not hold yet" in reported["rpo"]["basis"]
 
         code, _changes, output = play(inventory, "check_health")
         assert code == 0, output
+        assert newest_report(tmp_path)["rpo"]["basis"] == "observed: what the archive did not hold yet"
+        # Only that would tell before somebody has to restore.
+        wrong = component.write_passphrase(tmp_path / "wrong")
+        code, _changes, output = play(inventory, "check_health", "-e", f"component_pitr_cipher_pass_file={wrong}")
+        assert code != 0 and "the current generation 0001 does not open with the passphrase" in output, output
         code, changes, output = play(inventory, "expire_backups", "-vvvv")
         assert code == 0 and len(component.listing().points) == 1, output
         seen.append(output)

@@ -181,6 +181,6 @@ def test_the_playbooks_show_the_plan_carry_it_out_and_report(
     assert set(listed(repository)) == {points[number].point_id for number in (0, 1, 3)}
     assert changed(local.play("expire_backups", *here, capture_output=True)) == 0
     reports = list((tmp_path / "reports").glob("*-expire_backups-*/report.json"))
-    assert reports and any("1 expired point(s) removed" in report.read_text(encoding="utf-8") for report in reports)
+    assert reports and any("1 expired point removed" in report.read_text(encoding="utf-8") for report in reports)
     bad = local.play("expire_backups", *here, "-e", "component_retention_keep_within=long", capture_output=True)
     assert bad.returncode != 0 and "component_retention_keep_within = long" in bad.stdout

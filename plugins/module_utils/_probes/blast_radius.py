@@ -13,6 +13,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_d
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.blocking import BlockingCheck
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Option, Reading, text
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
@@ -48,7 +49,7 @@ class BlastRadiusCheck(BlockingCheck):
             return self.reading("unknown", "nothing", str(error))
         values = {"checks": {finding.check: finding.result for finding in radius.findings}}
         passed = sum(result == "pass" for result in values["checks"].values())
-        measured = f"{passed} of {len(radius.findings)} checks pass"
+        measured = f"{passed} of {counted(len(radius.findings), 'check')} pass"
         failed = [finding for finding in radius.findings if finding.result == FAIL]
         if not failed:
             return self.reading("ok", measured, "as expected", **values)

@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, RepositoryError
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.blocking import BlockingCheck
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Option, Reading, text
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
@@ -57,7 +58,9 @@ class EncryptionCheck(BlockingCheck):
         states = [openings.state for openings in found]
         closed = [openings for openings in found if openings.state in ("orphaned", "damaged")]
         opened = states.count("opens")
-        measured = f"{opened} of {len(found)} recovery point(s) open" if opened or closed else "nothing is encrypted"
+        measured = (
+            f"{opened} of {counted(len(found), 'recovery point')} open" if opened or closed else "nothing is encrypted"
+        )
         values: dict[str, t.Any] = {
             "points": len(found),
             "opened": opened,

@@ -16,13 +16,27 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.encryption im
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.engine import Turnstile
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import HTTP
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import Connections
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.pitr_passphrase import PITR_PASSPHRASE
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.postgresql import POSTGRESQL
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.postgresql_archive import POSTGRESQL_ARCHIVE
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.process import PROCESS
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.recovery_point import RECOVERY_POINT
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tcp import TCP
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (HTTP, TCP, POSTGRESQL, RECOVERY_POINT, ENCRYPTION, BLAST_RADIUS, DISK, PROCESS)
+    kind.name: kind
+    for kind in (
+        HTTP,
+        TCP,
+        POSTGRESQL,
+        POSTGRESQL_ARCHIVE,
+        PITR_PASSPHRASE,
+        RECOVERY_POINT,
+        ENCRYPTION,
+        BLAST_RADIUS,
+        DISK,
+        PROCESS,
+    )
 }
 
 

@@ -23,6 +23,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     text,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import pattern
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
@@ -79,7 +80,7 @@ class ProcessCheck(BlockingCheck):
             line = " ".join(kernel.arguments(pid))
             if line and wanted.search(line) and (self._user is None or _owner(pid) == self._user):
                 pids.append(pid)
-        measured = f"{len(pids)} process(es)"
+        measured = counted(len(pids), "process", "processes")
         values = {"count": len(pids), "pids": pids[:20]}
         if len(pids) < self._minimum:
             return self.reading("failed", measured, "too few processes", **values)

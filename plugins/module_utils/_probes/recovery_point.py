@@ -25,6 +25,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs im
     Proof,
     newest_proof,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     import datetime
@@ -79,7 +80,9 @@ class RecoveryPointCheck(BlockingCheck):
         newest = listing.newest(self._minimum)
         if newest is None:
             best = listing.points[0].level if listing.points else None
-            measured = f"{len(listing.points)} recovery point(s), the newest {best}" if best else "no recovery point"
+            measured = (
+                f"{counted(len(listing.points), 'recovery point')}, the newest {best}" if best else "no recovery point"
+            )
             return self.reading("failed", measured, f"no recovery point is {self._minimum}", age_s=None, **values)
         age = newest.age_s(now)
         values.update(age_s=round(age, 3), point_id=newest.point_id, level=newest.level)
@@ -91,7 +94,7 @@ class RecoveryPointCheck(BlockingCheck):
         if age > self._rpo:
             return self.reading("failed", measured, "the newest recovery point is older than the RPO", **values)
         if bad:
-            word = f"{len(bad)} damaged recovery point(s): {', '.join(bad[:3])}"
+            word = f"{counted(len(bad), 'damaged recovery point')}: {', '.join(bad[:3])}"
             return self.reading("warning", measured, word, **values)
         return self.reading("ok", measured, "as expected", **values)
 

@@ -48,6 +48,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.signature
     ForgedSignature,
     Unsigned,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
@@ -133,7 +134,7 @@ def not_intact(found: Examination) -> IntegrityError:
     """The error that says what is wrong with the history."""
     first = found.findings[0]
     return IntegrityError(
-        f"the history of its recovery points is not the one that was written: {len(found.findings)} findings",
+        f"the history of its recovery points is not the one that was written: {counted(len(found.findings), 'finding')}",
         found.component,
         expected=first.expected,
         found=" | ".join(f"{finding.kind}: {finding.detail} ({finding.found})" for finding in found.findings[:10]),

@@ -43,6 +43,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import SUFFIX
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.tombstones import tombstone_ids
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import Elsewhere, verify_point
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
@@ -257,9 +258,34 @@ def damage(component: str, done: Retained) -> IntegrityError:
     words = [f"{point_id}: {' | '.join(failures[:5])}" for point_id, failures in done.damaged.items()]
     words += [f"{point_id} could not be judged: {why}" for point_id, why in done.undecided.items()]
     return IntegrityError(
-        f"{len(done.damaged)} recovery points are damaged, {len(done.undecided)} could not be judged",
+        _wrong(done),
         component,
         expected="every retained point as its manifest says",
         found="; ".join(words[:20]),
-        next_command=f"ansible-playbook sre.runbooks.back_up_components --limit {component}",
+        next_command=_way_on(component, done),
+    )
+
+
+def _wrong(done: Retained) -> str:
+    words = []
+    if done.damaged:
+        words.append(f"{counted(len(done.damaged), 'recovery point is', 'recovery points are')} damaged")
+    if done.undecided:
+        words.append(f"{counted(len(done.undecided), 'recovery point')} could not be judged")
+    return ", ".join(words)
+
+
+def _way_on(component: str, done: Retained) -> str:
+    """A new backup takes the place of a damaged newest point; in the place of an older one nothing can be taken."""
+    if not done.damaged:
+        return (
+            "give this host what reads them (repository_encryption_identity_file, component_pitr_cipher_pass_file), then: "
+            f"ansible-playbook sre.runbooks.verify_backups --limit {component}"
+        )
+    newest = max((*done.damaged, *done.read, *done.unchanged))
+    if newest in done.damaged:
+        return f"ansible-playbook sre.runbooks.back_up_components --limit {component}"
+    return (
+        f"nothing newer is lost: {newest} is whole; bring the objects back from the store's versions or a copy, then: "
+        f"ansible-playbook sre.runbooks.verify_backups --limit {component}"
     )

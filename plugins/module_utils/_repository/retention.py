@@ -20,6 +20,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.calendar_periods import PERIODS, period_label
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import DAMAGED, LEVELS, at_least
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.retention_policy import Policy
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 #: How far a point may show a later moment than the store's clock and still count as taken now.
 TOLERANCE = datetime.timedelta(minutes=1)
@@ -208,12 +209,14 @@ def _oddities(ordered: t.Sequence[Candidate], policy: Policy, now: datetime.date
     found = []
     if future:
         found.append(
-            f"{len(future)} point(s) from the future, kept and counted nowhere: {', '.join(future[:5])}; "
+            f"{counted(len(future), 'point')} from the future, kept and counted nowhere: {', '.join(future[:5])}; "
             f"the repository's clock says {_day_and_time(now)}: either it is wrong, or the one was under which they were taken"
         )
     if damaged:
         kept = _duration(policy.keep_damaged)
-        found.append(f"{len(damaged)} damaged point(s), kept as evidence for {kept} each: {', '.join(damaged[:5])}")
+        found.append(
+            f"{counted(len(damaged), 'damaged point')}, kept as evidence for {kept} each: {', '.join(damaged[:5])}"
+        )
     return found
 
 

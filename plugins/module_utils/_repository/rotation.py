@@ -28,6 +28,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewrap im
     plan_rewraps,
     rewrap_point,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
@@ -125,7 +126,7 @@ class Rotation:
             return None
         words = " | ".join(f"{point['point_id']}: {point['reason']}" for point in left[:5])
         return WrongIdentity(
-            f"{len(left)} of {len(self.plan)} recovery points do not open with the current recipients",
+            f"{len(left)} of {counted(len(self.plan), 'recovery point')} do not open with the current recipients",
             self.component,
             expected="an identity here that opens each of them",
             found=words[:2000],

@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.timeline import failure_text, unresolved_failures
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import row_text
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 _ROWS_NAMED = 5
 SEVERITIES = ("failure", "warning", "note")
@@ -44,7 +45,9 @@ def _component_findings(component: t.Mapping[str, t.Any]) -> list[dict[str, t.An
     def add(severity: str, text: str) -> None:
         found.append(_finding(severity, component["name"], text))
 
-    if component["outcome"] == "failed" and component["message"]:
+    troubled = [probe for probe in component["probes"] if probe["outcome"] not in ("ok", "skipped")]
+    # A failed health check says in its message what its probes say one by one.
+    if component["outcome"] == "failed" and component["message"] and not any(probe["critical"] for probe in troubled):
         add("failure", component["message"])
     if component["outcome"] is None:
         add("warning", "the run did not get to this component")
@@ -62,21 +65,28 @@ def _component_findings(component: t.Mapping[str, t.Any]) -> list[dict[str, t.An
         add("warning", f"the recovery points could not be read: {component['points_problem']}")
     if component["incomplete_points"]:
         add(
-            "note", f"{len(component['incomplete_points'])} unfinished recovery point(s), which the next backup removes"
+            "note",
+            f"{counted(len(component['incomplete_points']), 'unfinished recovery point')}, which the next backup removes",
         )
     if component["rows_lost"]:
         named = ", ".join(row_text(row) for row in component["lost_rows"][:_ROWS_NAMED])
         more = ", ..." if component["rows_lost"] > _ROWS_NAMED else ""
-        add("warning", f"{component['rows_lost']} acknowledged row(s) lost" + (f": {named}{more}" if named else ""))
-    for probe in component["probes"]:
-        if probe["outcome"] not in ("ok", "skipped"):
-            add(
-                "failure" if probe["critical"] else "warning",
-                f"probe \u201c{probe['name']}\u201d: {probe['message'] or probe['outcome']}",
-            )
+        add(
+            "warning",
+            f"{counted(component['rows_lost'], 'acknowledged row')} lost" + (f": {named}{more}" if named else ""),
+        )
+    for probe in troubled:
+        add("failure" if probe["critical"] else "warning", _probe_text(probe))
     if component["recovery_point"] and component["proof"] == "taken":
         add("warning", f"recovery point {component['recovery_point']} was never read back")
     return found
+
+
+def _probe_text(probe: t.Mapping[str, t.Any]) -> str:
+    """As an error says it: what is wrong, then what was expected, found and is next, as far as the probe knows."""
+    said = (("expected", probe["expected"]), ("found", probe["measured"]), ("next", probe["hint"]))
+    parts = [f"probe \u201c{probe['name']}\u201d: {probe['message'] or probe['outcome']}"]
+    return "; ".join(parts + [f"{name}: {text}" for name, text in said if text])
 
 
 def _add_objective(name: str, objective: t.Mapping[str, t.Any], add: t.Callable[[str, str], None]) -> None:

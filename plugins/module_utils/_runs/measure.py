@@ -14,7 +14,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import DAMAGED, newest_proof
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import STATELESS_ENGINES, Objective
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import (
+    ARCHIVING_ENGINES,
+    STATELESS_ENGINES,
+    Objective,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
@@ -70,6 +74,7 @@ def look_at_points(repository: Repository | None, component: str, engine: str, p
 
 def measure_rpo(
     kind: str,
+    engine: str,
     target_s: float | None,
     observed_s: float | None,
     seen: PointsSeen,
@@ -79,17 +84,20 @@ def measure_rpo(
     """The recovery point objective against the loss observed, or the loss that a disaster now would mean.
 
     For a restore the loss has to be observed by somebody (rows found missing). If nobody did, it is at most the
-    point's age when the run started, since what was lost was written between the two.
+    point's age when the run started, since what was lost was written between the two. Of an engine that archives
+    continuously only somebody who asked its archive knows; the age of a base backup says nothing.
     """
     if observed_s is not None:
-        # A backup is observed by engines that archive continuously: their points only say where a restore begins.
-        basis = "what the archive did not hold yet" if kind == "backup" else "what was lost against the recovery point"
+        restored = kind in ("restore", "rebuild")
+        basis = "what was lost against the recovery point" if restored else "what the archive did not hold yet"
         return Objective(target_s, observed_s, None, f"observed: {basis}")
     if kind in ("restore", "rebuild"):
         if seen.chosen is None:
             return Objective(target_s)
         bound = max(0.0, seen.chosen.age_s(started))
         return Objective(target_s, None, bound, "not observed; at most the age of the point when the run started")
+    if engine in ARCHIVING_ENGINES:
+        return Objective(target_s, basis="nobody asked how far the archive is behind; check_health does")
     if seen.newest is None:
         return Objective(target_s, basis="" if seen.problem else "there is no undamaged recovery point")
     age = max(0.0, seen.newest.age_s(at))

@@ -13,11 +13,16 @@ import dataclasses
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 #: From the worst to the best.
 VERDICTS = ("failed", "missed", "unknown", "met")
 #: Engines that hold no data of their own: no RPO applies to them, and only a rebuild has to bring them back.
 STATELESS_ENGINES = ("service",)
+#: Engines that archive all the time: their recovery points only say where a restore begins, and nothing of what it loses.
+ARCHIVING_ENGINES = ("postgresql_pitr",)
+
+_WHY_LIMIT = 200
 
 #: Per kind of runbook, the objectives that a run of it must have measured, and those that it looks at if measured.
 _REQUIRED = {
@@ -92,13 +97,15 @@ def judge_component(
     rpo: Objective,
     rto: Objective,
     probes: t.Sequence[t.Mapping[str, t.Any]],
+    message: str = "",
 ) -> tuple[str, str]:
     """The verdict on a component and the reason in words.
 
     :arg outcome: what the playbook says: ok, changed, skipped, failed; None when the run never got to it.
+    :arg message: what it says beside that; of a failure, why.
     """
     if outcome == "failed":
-        return "failed", "the runbook failed"
+        return (_judge_probes(probes) if kind == "health" else None) or ("failed", _why(message))
     if outcome is None:
         return "unknown", "the run did not get to this component"
     if kind == "health" and not probes:
@@ -125,8 +132,15 @@ def judge_component(
         return "met", " and ".join(f"{name.upper()} met" for name in met)
     if kind == "health":
         passed = sum(probe["outcome"] == "ok" for probe in probes)
-        return "met", f"{passed} of {len(probes)} probes ok"
+        return "met", f"{passed} of {counted(len(probes), 'probe')} ok"
     return "met", "nothing to do" if outcome == "skipped" else "done; no objective applies"
+
+
+def _why(message: str) -> str:
+    """What went wrong, without what was expected, found, and is to be done; that is a finding of its own."""
+    first = message.split("; expected: ")[0].split("; found: ")[0].split("; next: ")[0]
+    first = " ".join(first.split())
+    return (first if len(first) <= _WHY_LIMIT else first[: _WHY_LIMIT - 1] + "…") or "it ended without saying why"
 
 
 def _judge_probes(probes: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[str, str] | None:

@@ -50,7 +50,9 @@ def _finding_lines(finding: t.Mapping[str, t.Any]) -> list[str]:
     if finding["component"] and not text.startswith(f"{finding['component']}: "):
         text = f"{finding['component']}: {text}"
     first, *parts = _PARTS.split(text)
-    return [f"{finding['severity']}: {_shortened(first)}", *(f"  {_shortened(part)}" for part in parts)]
+    # A command that is cut off is none.
+    said = [part if part.startswith("next: ") else _shortened(part) for part in parts]
+    return [f"{finding['severity']}: {_shortened(first)}", *(f"  {part}" for part in said)]
 
 
 def _shortened(text: str) -> str:

@@ -162,11 +162,12 @@ def _component(
     if not context.interrupted:  # a killed run's points may have changed since
         seen = look_at_points(repository, outcome.name, outcome.engine, outcome.recovery_point)
     started = context.record.started
-    rpo = measure_rpo(kind, outcome.rpo_s, outcome.rpo_measured_s, seen, started, context.finished)
+    rpo = measure_rpo(kind, outcome.engine, outcome.rpo_s, outcome.rpo_measured_s, seen, started, context.finished)
     failed = outcome.outcome == "failed"
     rto = measure_rto(kind, outcome.rto_s, outcome.rto_measured_s, seen, started, own, failed)
     probes = [_probe(probe) for probe in outcome.probes]
-    verdict, reason = judge_component(kind, outcome.engine, outcome.outcome, rpo, rto, probes)
+    message = outcome.message.removeprefix(f"{outcome.name}: ")
+    verdict, reason = judge_component(kind, outcome.engine, outcome.outcome, rpo, rto, probes, message)
     if context.check_mode and verdict in ("met", "missed"):
         verdict, reason = "unknown", "check mode: nothing was done"
     shown = seen.shown
@@ -209,6 +210,7 @@ def _probe(probe: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "outcome": outcome if outcome in PROBE_OUTCOMES else "failed",
         "critical": probe.get("critical") is not False,
         "message": str(probe.get("message") or "")[:_TEXT_LIMIT],
+        **{name: str(probe.get(name) or "")[:_TEXT_LIMIT] for name in ("expected", "measured", "hint")},
         "duration_s": duration if isinstance(duration, (int, float)) else None,
     }
 

@@ -20,6 +20,8 @@ GOOD: dict[str, dict[str, t.Any]] = {
     "http": {"url": "http://localhost/"},
     "tcp": {"host": "localhost", "port": 80},
     "postgresql": {"host": "localhost"},
+    "postgresql_archive": {"component": "db", "rpo": "5m"},
+    "pitr_passphrase": {"component": "db", "repository": "file:///r", "environment_name": "local"},
     "recovery_point": {"component": "db", "rpo": "1h", "repository": "file:///x", "environment_name": "local"},
     "encryption": {"component": "db", "identity_file": "/i", "repository": "file:///r", "environment_name": "local"},
     "blast_radius": {"repository": "file:///r", "environment_name": "local"},

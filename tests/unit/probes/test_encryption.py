@@ -67,7 +67,7 @@ def test_every_point_opens(filled: Filled) -> None:
     filled.point(2, MINE)
     filled.point(1, None)
     reading = filled.ask()
-    assert (reading.outcome, reading.measured) == ("ok", "1 of 2 recovery point(s) open")
+    assert (reading.outcome, reading.measured) == ("ok", "1 of 2 recovery points open")
 
 
 def test_a_key_that_nobody_here_has_is_named(filled: Filled) -> None:

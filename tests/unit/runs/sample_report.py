@@ -63,10 +63,15 @@ def _step(
     return {"at": _at(at), "duration_s": took, "component": component, "step": step, "outcome": outcome, "facts": facts}
 
 
+def _probe(name: str, kind: str, measured: str, took: float) -> dict[str, t.Any]:
+    passed = {"outcome": "ok", "critical": True, "message": "as expected", "expected": "an answer", "hint": ""}
+    return {"name": name, "kind": kind, "measured": measured, "duration_s": took, **passed}
+
+
 _PROBES = [
-    {"name": "health page", "kind": "http", "outcome": "ok", "critical": True, "message": "200", "duration_s": 0.012},
-    {"name": "metrics", "kind": "http", "outcome": "ok", "critical": True, "message": "200", "duration_s": 0.009},
-    {"name": "port", "kind": "tcp", "outcome": "ok", "critical": True, "message": "", "duration_s": 0.001},
+    _probe("health page", "http", "200", 0.012),
+    _probe("metrics", "http", "200", 0.009),
+    _probe("port", "tcp", "a connection", 0.001),
 ]
 
 REBUILD: dict[str, t.Any] = {
@@ -138,7 +143,7 @@ REBUILD: dict[str, t.Any] = {
         "components": {"flights_db": {"verdict": "met", "rpo_measured_s": 30.0, "rto_measured_s": 81.0}},
         "changes": ["flights_db: restore 1 m 21 s → 1 m 08 s (-16%)"],
     },
-    "findings": [{"severity": "warning", "component": "flights_db", "text": "3 acknowledged row(s) lost"}],
+    "findings": [{"severity": "warning", "component": "flights_db", "text": "3 acknowledged rows lost"}],
     "audit": {
         "test_id": "20261121T051000Z-rebuild_environment-4be0",
         "scenario": "Loss of the environment: rebuilt from inventory and repository alone",
@@ -157,7 +162,7 @@ REBUILD: dict[str, t.Any] = {
             for name, target, actual in (("RPO", 300, 41.2), ("RTO", 600, 68.4))
         ],
         "integrity": {"result": "intact", "proofs": {"flights_db": "asserted"}, "damaged": []},
-        "findings": ["flights_db: 3 acknowledged row(s) lost"],
+        "findings": ["flights_db: 3 acknowledged rows lost"],
         "sign_offs": [],
         "retest_date": "2027-02-19",
     },
@@ -227,6 +232,9 @@ def troubled_report() -> dict[str, t.Any]:
                     "outcome": "failed",
                     "critical": True,
                     "message": HOSTILE,
+                    "expected": HOSTILE,
+                    "measured": HOSTILE,
+                    "hint": HOSTILE,
                     "duration_s": None,
                 }
             ],

@@ -12,7 +12,12 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.measure import PointsSeen, measure_rto
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.measure import (
+    PointsSeen,
+    measure_rpo,
+    measure_rto,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import (
     VERDICTS,
     Objective,
@@ -122,3 +127,29 @@ def test_a_restore_that_failed_took_no_time_that_means_anything() -> None:
     assert (measured.measured_s, measured.verdict) == (12.0, "met")
     measured = measure_rto("restore", 300.0, None, PointsSeen(), began, [step], failed=True)
     assert (measured.measured_s, measured.verdict) == (None, "unknown")
+
+
+def test_a_base_backup_says_nothing_of_what_is_lost_where_the_log_is_archived() -> None:
+    began = datetime.datetime(2026, 11, 21, 5, 10, tzinfo=datetime.timezone.utc)
+    base = RecoveryPoint.__new__(RecoveryPoint)
+    base.consistency_time = began - datetime.timedelta(days=6)
+    seen = PointsSeen(newest=base)
+    dumped = measure_rpo("health", "postgresql", 300.0, None, seen, began, began)
+    assert (dumped.measured_s, dumped.verdict) == (6 * 86400.0, "missed")
+    for kind in ("health", "verify", "other", "drill"):
+        archived = measure_rpo(kind, "postgresql_pitr", 300.0, None, seen, began, began)
+        assert (archived.measured_s, archived.verdict) == (None, "unknown")
+    asked = measure_rpo("health", "postgresql_pitr", 300.0, 12.0, seen, began, began)
+    assert (asked.measured_s, asked.verdict) == (12.0, "met")
+    assert asked.basis == "observed: what the archive did not hold yet"
+
+
+def test_a_failure_says_in_the_verdict_what_failed() -> None:
+    message = "the live data would be replaced; nothing was touched; expected: confirm: db; found: no confirm; next: x"
+    _verdict, reason = judge_component("restore", "postgresql", "failed", NONE, NONE, [], message)
+    assert reason == "the live data would be replaced; nothing was touched"
+    failed = {"name": "port", "outcome": "failed", "critical": True}
+    assert judge_component("health", "service", "failed", NONE, NONE, [failed], "1 of 1 probe is not ok: …") == (
+        "failed",
+        "probe failed: port",
+    )

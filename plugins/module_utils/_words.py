@@ -1,0 +1,12 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Numbers of things, as people say them."""
+
+from __future__ import annotations
+
+
+def counted(count: int, singular: str, plural: str | None = None) -> str:
+    """``0 points``, ``1 point``, ``2 points``; ``plural`` where it is not just an s more."""
+    return f"{count} {singular if count == 1 else plural or singular + 's'}"

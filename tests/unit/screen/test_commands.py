@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A command to run next can be pasted: it has the operator's inventory, limit, variables and vaults, and no secret."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shlex
+import typing as t
+
+import pytest
+from ansible import context
+from ansible.utils.context_objects import CLIArgs
+
+from ansible_collections.sre.runbooks.plugins.action.report import report_directory
+from ansible_collections.sre.runbooks.plugins.plugin_utils.commands import Invocation, completed, current_invocation
+
+TYPED: dict[str, t.Any] = {
+    "args": ("sre.runbooks.restore_components",),
+    "inventory": ("/srv/an inventory", "/srv/more"),
+    "subset": "flights_db,other",
+    "extra_vars": (
+        "restore_target_time=2026-11-21T05:10:00Z component_login_password=hunter2",
+        '{"repository_s3": {"secret_key": "hunter2"}, "component_jobs": 4}',
+        "@vars.yml",
+        "repository_encryption_identity_file=/kit/age.txt",
+    ),
+    "vault_ids": (),
+    "vault_password_files": ("/srv/vault",),
+}
+
+
+@pytest.fixture
+def invocation(monkeypatch: pytest.MonkeyPatch) -> Invocation:
+    monkeypatch.delenv("AWX_HOST", raising=False)
+    monkeypatch.setattr(context, "CLIARGS", CLIArgs(TYPED))
+    found = current_invocation()
+    assert found is not None
+    return found
+
+
+def test_another_playbook_gets_what_says_where_everything_is(invocation: Invocation) -> None:
+    said = "x; next: ansible-playbook sre.runbooks.back_up_components --limit flights_db"
+    command = completed(said, invocation).partition("next: ")[2]
+    assert shlex.split(command) == [
+        *("ansible-playbook", "-i", "/srv/an inventory", "-i", "/srv/more", "--vault-password-file", "/srv/vault"),
+        *("-e", "@vars.yml", "-e", '{"component_jobs": 4}', "-e", "repository_encryption_identity_file=/kit/age.txt"),
+        *("sre.runbooks.back_up_components", "--limit", "flights_db"),
+    ]
+    assert completed(command, invocation) == command
+
+
+def test_the_same_command_keeps_all_of_it(invocation: Invocation) -> None:
+    said = {"next_command": "the same command with --limit flights_db -e restore_confirm=flights_db; report: x"}
+    command = completed(said, invocation)["next_command"]
+    assert command.endswith(" -e restore_confirm=flights_db; report: x") and "hunter2" not in command
+    assert shlex.split(command.partition(";")[0]) == [
+        *("ansible-playbook", "-i", "/srv/an inventory", "-i", "/srv/more", "--vault-password-file", "/srv/vault"),
+        *("sre.runbooks.restore_components", "-e", "@vars.yml", "-e", "restore_target_time=2026-11-21T05:10:00Z"),
+        *("-e", '{"component_jobs": 4}', "-e", "repository_encryption_identity_file=/kit/age.txt"),
+        *("--limit", "flights_db", "-e", "restore_confirm=flights_db"),
+    ]
+    other = completed("the same command with -e restore_target_time=x", invocation)
+    assert "--limit flights_db,other" in other and other.count("restore_target_time") == 1
+
+
+def test_where_nobody_typed_a_command_none_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "the same command with -e restore_confirm=flights_db"
+    monkeypatch.setattr(context, "CLIARGS", CLIArgs({**TYPED, "args": "localhost"}))
+    assert completed(said, current_invocation()) == said
+    monkeypatch.setattr(context, "CLIARGS", CLIArgs(TYPED))
+    monkeypatch.setenv("AWX_HOST", "https://awx.example.com")
+    assert completed(said, current_invocation()) == said
+
+
+def test_reports_go_where_the_operator_stands(tmp_path: pathlib.Path) -> None:
+    here = str(tmp_path)
+    assert report_directory("", here) == f"{here}/reports"
+    assert report_directory("said/so", here) == f"{here}/said/so"
+    assert report_directory("/srv/reports", here) == "/srv/reports"
+
+
+def test_a_project_that_is_read_only_keeps_no_report(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may write wherever the mode forbids it, so the answer is made up.
+    monkeypatch.setattr(os, "access", lambda *_arguments: False)
+    assert report_directory("", str(tmp_path)) is None
+    assert report_directory("said", str(tmp_path)) == f"{tmp_path}/said"

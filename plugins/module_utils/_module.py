@@ -95,6 +95,19 @@ SIGNING_KEY_OPTIONS: dict[str, t.Any] = {
 }
 #: Documented by the fragment ``sre.runbooks.signing``.
 SIGNING_OPTIONS: dict[str, t.Any] = {**SIGNING_KEY_OPTIONS, **TRUST_OPTIONS}
+#: Documented by the fragment ``sre.runbooks.kubernetes``; the names are those of kubernetes.core.
+KUBERNETES_OPTIONS: dict[str, t.Any] = {
+    "kubeconfig": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
+    "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
+    "host": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_HOST"])},
+    "api_key": {"type": "str", "no_log": True, "fallback": (env_fallback, ["K8S_AUTH_API_KEY"])},
+    "api_key_file": {"type": "path", "no_log": False, "fallback": (env_fallback, ["SRE_RUNBOOKS_K8S_API_KEY_FILE"])},
+    "ca_cert": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_SSL_CA_CERT"])},
+    "client_cert": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_CERT_FILE"])},
+    "client_key": {"type": "path", "no_log": False, "fallback": (env_fallback, ["K8S_AUTH_KEY_FILE"])},
+    "validate_certs": {"type": "bool", "fallback": (env_fallback, ["K8S_AUTH_VERIFY_SSL"])},
+    "proxy": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_PROXY"])},
+}
 #: Documented by the fragment ``sre.runbooks.postgresql``; the names are those of community.postgresql.
 POSTGRESQL_OPTIONS: dict[str, t.Any] = {
     "login_host": {"type": "str", "default": "", "fallback": (env_fallback, ["PGHOST"])},
@@ -112,20 +125,17 @@ POSTGRESQL_OPTIONS: dict[str, t.Any] = {
     "ca_cert": {"type": "path"},
     "connect_timeout": {"type": "int", "default": 10},
     "bin_dir": {"type": "path"},
-}
-
-#: Documented by the fragment ``sre.runbooks.kubernetes``; the names are those of kubernetes.core.
-KUBERNETES_OPTIONS: dict[str, t.Any] = {
-    "kubeconfig": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
-    "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
-    "host": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_HOST"])},
-    "api_key": {"type": "str", "no_log": True, "fallback": (env_fallback, ["K8S_AUTH_API_KEY"])},
-    "api_key_file": {"type": "path", "no_log": False, "fallback": (env_fallback, ["SRE_RUNBOOKS_K8S_API_KEY_FILE"])},
-    "ca_cert": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_SSL_CA_CERT"])},
-    "client_cert": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_CERT_FILE"])},
-    "client_key": {"type": "path", "no_log": False, "fallback": (env_fallback, ["K8S_AUTH_KEY_FILE"])},
-    "validate_certs": {"type": "bool", "fallback": (env_fallback, ["K8S_AUTH_VERIFY_SSL"])},
-    "proxy": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_PROXY"])},
+    "transport": {
+        "type": "dict",
+        "options": {
+            "kind": {"type": "str", "choices": ["direct", "kubernetes"], "default": "direct"},
+            "namespace": {"type": "str"},
+            "pod": {"type": "str"},
+            "pod_selector": {"type": "str"},
+            "port": {"type": "int"},
+            **KUBERNETES_OPTIONS,
+        },
+    },
 }
 
 #: Documented by the fragment ``sre.runbooks.pitr``.

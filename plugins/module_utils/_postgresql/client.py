@@ -40,6 +40,30 @@ _OPTIONS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_sess
 _UNDEFINED_OBJECT = "42704"
 
 
+class Way(t.Protocol):
+    """How a server is reached that this host has no route to: a port of loopback that leads to it."""
+
+    @property
+    def host(self) -> str:
+        """Where the way begins: an address of this host."""
+
+    @property
+    def port(self) -> int:
+        """Its port here."""
+
+    @property
+    def place(self) -> str:
+        """For messages: where it leads."""
+
+    @property
+    def failure(self) -> str:
+        """Why the newest connection that failed did so; empty when none has."""
+
+    @property
+    def hint(self) -> str:
+        """The command that shows whether somebody listens there."""
+
+
 @dataclasses.dataclass(frozen=True)
 class PostgresqlAddress:
     """Where a server listens and who we are there.
@@ -47,6 +71,7 @@ class PostgresqlAddress:
     :arg host: name or address; empty for a Unix socket.
     :arg socket: the directory of the Unix socket; wins over ``host``; None lets libpq choose its default.
     :arg connect_timeout: seconds.
+    :arg way: leads to the server; ``port`` is then its port here, ``host`` only the name that its certificate has.
     """
 
     host: str = ""
@@ -58,10 +83,13 @@ class PostgresqlAddress:
     ssl_mode: str = "prefer"
     ca_cert: str | None = None
     connect_timeout: int = 10
+    way: Way | None = dataclasses.field(default=None, repr=False)
 
     @property
     def place(self) -> str:
-        """For messages: ``host:port``, or the socket's path."""
+        """For messages: ``host:port``, the socket's path, or where a way leads."""
+        if self.way is not None:
+            return self.way.place
         if self.socket:
             return f"{self.socket}/.s.PGSQL.{self.port}"
         return f"{self.host or 'the default socket'}:{self.port}"
@@ -70,7 +98,7 @@ class PostgresqlAddress:
         """The variables that make ``pg_dump`` and its kin connect here: nothing secret, no database name, in argv."""
         variables = {
             "PGHOST": self.socket or self.host,
-            "PGHOSTADDR": "",
+            "PGHOSTADDR": self.way.host if self.way is not None else "",
             "PGPORT": str(self.port),
             "PGUSER": self.user,
             "PGDATABASE": database or self.database,
@@ -97,9 +125,12 @@ def address_from(params: t.Mapping[str, t.Any]) -> PostgresqlAddress:
     if host.startswith("/") and socket is None:
         # libpq's own way to name a socket directory, as PGHOST often has it.
         host, socket = "", host
+    way = _way(params)
+    if way is not None:
+        host, socket = host or way.host, None
     return PostgresqlAddress(
         host=host,
-        port=params.get("login_port") or 5432,
+        port=way.port if way is not None else params.get("login_port") or 5432,
         user=params.get("login_user") or "postgres",
         password=password,
         socket=socket,
@@ -107,7 +138,18 @@ def address_from(params: t.Mapping[str, t.Any]) -> PostgresqlAddress:
         ssl_mode=params.get("ssl_mode") or "prefer",
         ca_cert=params.get("ca_cert"),
         connect_timeout=params.get("connect_timeout") or 10,
+        way=way,
     )
+
+
+def _way(params: t.Mapping[str, t.Any]) -> Way | None:
+    """The way that ``transport`` asks for, opened; it stays open as long as this process."""
+    transport = params.get("transport") or {}
+    if transport.get("kind", "direct") == "direct":
+        return None
+    from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pod_port import way_to
+
+    return way_to({**transport, "port": transport.get("port") or params.get("login_port") or 5432})
 
 
 def read_password_file(path: str) -> str:
@@ -165,6 +207,8 @@ def connect(
         parameters["password"] = address.password
     if address.ca_cert:
         parameters["sslrootcert"] = address.ca_cert
+    if address.way is not None:
+        parameters["hostaddr"] = address.way.host
     try:
         try:
             connection = psycopg.connect(autocommit=True, options=_OPTIONS, **parameters)
@@ -208,7 +252,11 @@ def _connection_error(address: PostgresqlAddress, database: str, text: str) -> C
         next_command = "check login_db and login_user"
     else:
         expected = f"a PostgreSQL server that accepts connections at {address.place}"
-        next_command = f"check that the server runs: pg_isready -h {address.socket or address.host or '(socket)'} -p {address.port}"
+        command = f"pg_isready -h {address.socket or address.host or '(socket)'} -p {address.port}"
+        if address.way is not None:
+            command = address.way.hint
+            reason = f"{address.way.failure}; {reason}" if address.way.failure else reason
+        next_command = f"check that the server runs: {command}"
     return ConnectionFailed(
         f"no connection to database {database!r} at {address.place}",
         expected=expected,

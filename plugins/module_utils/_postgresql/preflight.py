@@ -208,7 +208,7 @@ def _data_directory(session: Session, address: PostgresqlAddress) -> str | None:
     """The server's data directory when the server is on this host and it can be seen."""
     import psycopg
 
-    if address.socket is None and address.host not in _LOCAL_HOSTS:
+    if address.way is not None or (address.socket is None and address.host not in _LOCAL_HOSTS):
         return None
     try:
         row = session.execute("SELECT current_setting('data_directory')").fetchone()

@@ -85,8 +85,8 @@ def open_channels(access: Access, path: str, query: t.Sequence[tuple[str, str]],
     :raises Unreachable: no connection.
     """
     try:
-        import websocket
         import kubernetes.stream.ws_client
+        import websocket
     except ImportError as error:
         raise MissingRequirement(
             "the Python library kubernetes cannot be imported with what it streams with",

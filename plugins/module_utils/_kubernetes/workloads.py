@@ -60,6 +60,23 @@ def condition(item: Object, kind: str) -> Object:
     return next((entry for entry in found if entry.get("type") == kind), {})
 
 
+def label_selector(selector: t.Mapping[str, t.Any]) -> str:
+    """A selector of an object as a query has it."""
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for entry in selector.get("matchExpressions") or []:
+        key, operator = entry["key"], entry["operator"]
+        values = ",".join(entry.get("values") or [])
+        parts.append(
+            {
+                "In": f"{key} in ({values})",
+                "NotIn": f"{key} notin ({values})",
+                "Exists": key,
+                "DoesNotExist": f"!{key}",
+            }[operator]
+        )
+    return ",".join(parts)
+
+
 def judge_workload(kind: str, item: Object) -> Judgement:
     """How it is by what its controller has seen. An object that its controller has not seen yet is progressing."""
     if (item["metadata"].get("deletionTimestamp")) is not None:

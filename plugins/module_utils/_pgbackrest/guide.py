@@ -33,6 +33,8 @@ mkdir -p "$WORK"
 ## Restore
 
 `PGDATA` names the new data directory: empty, or not there yet. Never restore over the only copy of anything.
+Where tablespaces were created since this backup, do it on another host than the live server's: replaying their creation
+takes the directories that they have there, with what is in them.
 
 ```sh
 mkdir -p "$PGDATA"

@@ -6,6 +6,10 @@
 
 No TCP, a socket in a private directory, nothing archived, no worker that connects elsewhere. All of it is said on the
 command line, above whatever settings the copy brings along, and nothing of it stays in the copy.
+
+Replaying a CREATE TABLESPACE takes the directory that the log names, wherever that is: on the live server's host it would
+be the live tablespace, and the copy would write over its files. So the copy's directory of tablespaces is closed while the
+server runs, and a replay that comes to such a record ends there.
 """
 
 from __future__ import annotations
@@ -98,6 +102,7 @@ class PrivateServer:
         self._role = role
         self._major = major
         self._child: subprocess.Popen[bytes] | None = None
+        self._tablespaces = os.path.join(data_dir, "pg_tblspc")
         self.log = os.path.join(place.directory, "server.log")
 
     def __enter__(self) -> PrivateServer:
@@ -149,6 +154,7 @@ class PrivateServer:
         argv = [os.path.join(self._bin_dir, "postgres"), "-D", self.data_dir]
         for name, value in [*settings.items(), *(recovery or {}).items()]:
             argv += ["-c", f"{name}={value}"]
+        os.chmod(self._tablespaces, 0o500)
         with open(os.open(self.log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as log:
             give(self.log, self._place.user)
             # SIGQUIT when we die: the server then ends its own children and frees its shared memory.
@@ -207,6 +213,7 @@ class PrivateServer:
         if child.poll() is None:
             return False
         Postmaster(self.data_dir).free_memory()
+        open_tablespaces(self.data_dir)
         return True
 
 
@@ -220,3 +227,9 @@ def _environment() -> dict[str, str]:
     """Nothing of ours that the server, or what it calls, could take for a setting or that could be a secret."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     return {"PATH": "/usr/bin:/bin", **kept, "LC_ALL": "C.UTF-8"}
+
+
+def open_tablespaces(data_dir: str) -> None:
+    """What a private server closed; also one that was killed, whose copy is filled again. Does nothing where none is."""
+    with contextlib.suppress(FileNotFoundError):
+        os.chmod(os.path.join(data_dir, "pg_tblspc"), 0o700)

@@ -16,6 +16,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     AssertionFailed,
     EngineError,
     IntegrityError,
+    Refused,
     RunbookError,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest import stopping
@@ -170,6 +171,17 @@ class Recovery:
                 found="another content" if kind == "altered" else "none, or one that cannot be read",
                 next_command="choose an earlier target, or bring the segment back"
                 " (restore_components --check says what can be reached)",
+            )
+        made = stopping.made_tablespace(log)
+        if made is not None:
+            return Refused(
+                f"a tablespace was created after the base backup and before {self._target.words()};"
+                " replaying that could write over the live one, so recovery ended there and nothing live was touched",
+                self._component,
+                expected="a base backup that holds all tablespaces of the target",
+                found=f"CREATE TABLESPACE in {made[1]} at position {made[0]}",
+                next_command="choose an earlier target (restore_target_lsn), or a later one after a new backup:"
+                f" ansible-playbook sre.runbooks.back_up_components --limit {self._component} -e backup_force=true",
             )
         if fatal is not None and stopping.TOO_SHORT in fatal:
             return AssertionFailed(

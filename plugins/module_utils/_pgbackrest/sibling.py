@@ -21,7 +21,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.control_d
     read_control_data,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.plan import Plan
-from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.private_server import serves
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.private_server import open_tablespaces, serves
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 
@@ -29,6 +29,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._progress import Prog
 _STALE = ("recovery.signal", "standby.signal", "postmaster.pid")
 #: Above the data: the segments that recovery keeps at one time, and what replaying makes larger.
 _SPARE = 1 << 30
+#: Where a backup's tablespaces would go that must not have any.
+_NO_TABLESPACES = ".tablespaces"
 #: pgBackRest's codes of a backup that is not what its manifest says, or not there.
 _DAMAGED_CODES = frozenset({26, 29, 39, 55, 84, 95})
 
@@ -56,13 +58,17 @@ def refuse_tablespaces(plan: Plan) -> None:
     """A tablespace lies at one absolute path: a copy of it cannot take the live one's place by a rename."""
     names = [str(name) for name in plan.base.point.content["pgbackrest"].get("tablespaces") or []]
     if names:
-        raise Refused(
-            "the cluster has tablespaces, which cannot be restored beside the live ones",
-            plan.base.point.component,
-            expected="everything below the data directory",
-            found=f"tablespace {', '.join(names[:5])}",
-            next_command="restore on a new host with pgbackrest restore --tablespace-map (docs/pitr.md), or drill there",
-        )
+        raise _tablespaces_refused(plan.base.point.component, names)
+
+
+def _tablespaces_refused(component: str, names: t.Sequence[str]) -> Refused:
+    return Refused(
+        "the cluster has tablespaces, which cannot be restored beside the live ones",
+        component,
+        expected="everything below the data directory",
+        found=f"tablespace {', '.join(names[:5])}",
+        next_command="restore on a new host with pgbackrest restore --tablespace-map (docs/pitr.md), or drill there",
+    )
 
 
 def fill(
@@ -77,14 +83,16 @@ def fill(
 ) -> None:
     """Make ``copy`` hold the base backup, whatever a killed run left in it; every file's checksum is compared.
 
-    :arg tablespaces: directory for those, on a scratch copy.
+    :arg tablespaces: directory for those, on a scratch copy; elsewhere the backup must not have any.
     :raises IntegrityError: the backup is damaged. :raises EngineError: it cannot be restored.
+    :raises Refused: a tablespace where none may be, which the catalogue does not know of.
     """
     component = plan.base.point.component
     if serves(copy) is not None:
         raise Refused(
             f"a server runs over {copy}", component, expected="a copy without a server", found="a running one"
         )
+    open_tablespaces(copy)
     delta = os.path.isdir(copy) and bool(os.listdir(copy))
     os.makedirs(copy, 0o700, exist_ok=True)
     give(copy, user)
@@ -101,10 +109,14 @@ def fill(
             shutil.rmtree(copy)
             os.mkdir(copy, 0o700)
             give(copy, user)
-    if tablespaces is not None:
-        os.makedirs(tablespaces, 0o700, exist_ok=True)
-        give(tablespaces, user)
-        options.append(f"--tablespace-map-all={tablespaces}")
+    # Never where they were: on the live server's host that is where they are. Without --delta pgBackRest would refuse a
+    # directory that is not empty, with it it would make it the backup's.
+    place = tablespaces or f"{copy}{_NO_TABLESPACES}"
+    if tablespaces is None:
+        shutil.rmtree(place, ignore_errors=True)  # of a run that was killed
+    os.makedirs(place, 0o700, exist_ok=True)
+    give(place, user)
+    options.append(f"--tablespace-map-all={place}")
     if progress is not None:
         progress.step(f"restoring base backup {plan.base.label}", plan.base.size)
 
@@ -124,6 +136,12 @@ def fill(
                 found=error.found,
             ) from None
         raise
+    finally:
+        if tablespaces is None:
+            unknown = os.listdir(place)
+            shutil.rmtree(place)
+    if tablespaces is None and unknown:
+        raise _tablespaces_refused(component, unknown)
     for name in _STALE:
         if os.path.lexists(os.path.join(copy, name)):
             os.unlink(os.path.join(copy, name))

@@ -24,6 +24,8 @@ _POSITION = re.compile(r'recovery stopping (before|after) WAL location \(LSN\) "
 _POINT = re.compile(r'recovery stopping at restore point "(.*)", time (.+)')
 _CONSISTENT = re.compile(r"recovery stopping after reaching consistency")
 _DONE = re.compile(r"redo done at ([0-9A-F]+/[0-9A-F]+)")
+#: The record that a replay ended at, of a tablespace that was made after the base backup.
+_TABLESPACE = re.compile(r'WAL redo at ([0-9A-F]+/[0-9A-F]+) for Tablespace/CREATE: \d+ "(.*)"')
 _FATAL = re.compile(r"(?:FATAL|PANIC): +(.*)")
 #: The server's ways to say that the log ended, or that consistency came later than the target.
 TOO_SHORT = "recovery ended before configured recovery target was reached"
@@ -94,6 +96,12 @@ def last_fatal(log: str) -> str | None:
     """What ended the server, in its words."""
     found = _FATAL.findall(log)
     return str(found[-1]).strip() if found else None
+
+
+def made_tablespace(log: str) -> tuple[str, str] | None:
+    """(position, directory) of the CREATE TABLESPACE at which replay ended, and which no private server may replay."""
+    found = _TABLESPACE.findall(log)
+    return (str(found[-1][0]), str(found[-1][1])) if found else None
 
 
 def redo_done(log: str) -> int | None:

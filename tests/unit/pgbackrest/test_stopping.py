@@ -13,6 +13,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.stopping 
     Position,
     find_stop,
     last_fatal,
+    made_tablespace,
     redo_done,
     require_reached,
 )
@@ -90,3 +91,12 @@ def test_the_last_words_of_a_server_count() -> None:
     assert last_fatal(log) == "two"
     assert redo_done(log) == 0x3018050
     assert last_fatal("LOG:  fine") is None
+
+
+def test_a_tablespace_that_ended_the_replay_is_named() -> None:
+    log = (
+        'FATAL:  could not create symbolic link "pg_tblspc/16390": Permission denied\n'
+        'CONTEXT:  WAL redo at 0/5000060 for Tablespace/CREATE: 16390 "/srv/fast disk"\n'
+    )
+    assert made_tablespace(log) == ("0/5000060", "/srv/fast disk")
+    assert made_tablespace("CONTEXT:  WAL redo at 0/5000060 for Tablespace/DROP: 16390") is None

@@ -180,12 +180,9 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.acting import require_jobs
 from ansible_collections.sre.runbooks.plugins.module_utils._engines.postgresql import PostgresqlEngine
-from ansible_collections.sre.runbooks.plugins.module_utils._engines.taking import (
-    BACKUP_OPTIONS,
-    keep_fresh,
-    require_jobs,
-)
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.taking import BACKUP_OPTIONS, keep_fresh
 from ansible_collections.sre.runbooks.plugins.module_utils._module import POSTGRESQL_OPTIONS, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import address_from
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.dump import DumpOptions

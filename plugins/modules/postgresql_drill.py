@@ -27,58 +27,19 @@ extends_documentation_fragment:
   - sre.runbooks.signing
   - sre.runbooks.run
   - sre.runbooks.encryption
+  - sre.runbooks.drill
+  - sre.runbooks.assertions
 requirements:
   - psycopg >= 3.1
   - zstandard
   - postgres, initdb and pg_restore of the recorded major version or newer
   - age or pyrage, for encrypted recovery points
 options:
-  component:
-    description:
-      - Name of the component.
-    type: str
-    required: true
-  recovery_point:
-    description:
-      - The identifier of the recovery point, or V(newest).
-    type: str
-    default: newest
-  drill_interval:
-    description:
-      - Do nothing while the last success is younger than this, such as V(1d). V(0) always drills.
-    type: str
-    default: 1d
-  rto:
-    description:
-      - The most time that a restore may take. Being slower fails nothing here; see RV(rto_met).
-    type: str
   jobs:
     description:
       - Number of tables loaded, analysed and compared at once.
     type: int
     default: 4
-  assertions:
-    description:
-      - SQL with expected results. All must hold in the restored databases.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: What is asserted, in words.
-        type: str
-        required: true
-      database:
-        description: Name of the database to ask; needed when the recovery point has several.
-        type: str
-      query:
-        description: One statement; it runs in a read-only transaction.
-        type: str
-        required: true
-      expected:
-        description: The answer as text, columns separated by tabs and rows by newlines.
-        type: str
-        required: true
   scratch_dir:
     description:
       - Directory for the scratch server and the decoded objects. By default that of temporary files.
@@ -168,79 +129,39 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
-from ansible_collections.sre.runbooks.plugins.module_utils._module import (
-    ENCRYPTION_OPTIONS,
-    REPOSITORY_OPTIONS,
-    RUN_OPTIONS,
-    SIGNING_OPTIONS,
-    run_module,
-)
-from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.drill import Drill, DrillRequest
-from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.acting import ASSERTION_OPTIONS, Means, require_jobs
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.drilling import DRILL_OPTIONS, drill, wanted
+from ansible_collections.sre.runbooks.plugins.module_utils._module import ENCRYPTION_OPTIONS, run_module
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.drill import DrillRequest, PostgresqlDrill
 
 
 def request_from(params: dict[str, t.Any]) -> DrillRequest:
     """The request that the options mean. Raises :class:`InvalidInput`."""
-    if not 1 <= params["jobs"] <= 64:
-        raise InvalidInput("not a number of jobs", expected="1 to 64", found=str(params["jobs"]))
     return DrillRequest(
-        component=check_component(params["component"]),
-        recovery_point=params["recovery_point"],
-        drill_interval=_clock.parse_duration(params["drill_interval"]),
-        rto=_clock.parse_duration(params["rto"]) if params["rto"] else None,
-        jobs=params["jobs"],
+        **wanted(params),
+        jobs=require_jobs(params["jobs"]),
         assertions=params["assertions"],
         scratch_dir=params["scratch_dir"],
         bin_dir=params["bin_dir"],
-        run_id=params["run_id"],
     )
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
-    params = module.params
-    request = request_from(params)
-    repository = open_signed(params)
-    identities = Identities(params["encryption_identity"], params["encryption_identity_file"])
-    recorder = Recorder(repository, None if module.check_mode else params["run_id"], request.component)
-    with Progress(None if module.check_mode else params["progress_path"]) as progress:
-        drill = Drill(request, repository, identities, Phases(recorder), progress)
-        try:
-            return drill.run(module.check_mode)
-        finally:
-            for warning in drill.warnings:
-                module.warn(f"{request.component}: {warning}")
+    request = request_from(module.params)
+
+    def make(means: Means) -> PostgresqlDrill:
+        return PostgresqlDrill(request, means.repository, means.identities, means.phases, means.progress)
+
+    return drill(module, request.component, make)
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **REPOSITORY_OPTIONS,
-            **SIGNING_OPTIONS,
-            **RUN_OPTIONS,
+            **DRILL_OPTIONS,
             **ENCRYPTION_OPTIONS,
-            "component": {"type": "str", "required": True},
-            "recovery_point": {"type": "str", "default": "newest"},
-            "drill_interval": {"type": "str", "default": "1d"},
-            "rto": {"type": "str"},
+            **ASSERTION_OPTIONS,
             "jobs": {"type": "int", "default": 4},
-            "assertions": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "database": {"type": "str"},
-                    "query": {"type": "str", "required": True},
-                    "expected": {"type": "str", "required": True},
-                },
-            },
             "scratch_dir": {"type": "path"},
             "bin_dir": {"type": "path"},
         },

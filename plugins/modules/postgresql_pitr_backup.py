@@ -171,6 +171,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._engines import taking
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.acting import require_jobs
 from ansible_collections.sre.runbooks.plugins.module_utils._engines.postgresql_pitr import (
     ENGINE,
     PitrPlan,
@@ -206,7 +207,7 @@ class _Call:
 
     def __init__(self, module: AnsibleModule) -> None:
         self.params = params = module.params
-        taking.require_jobs(params["jobs"])
+        require_jobs(params["jobs"])
         self.component = check_component(params["component"])
         self.address = address_from(params)
         self.rpo_s = _clock.parse_duration(params["rpo"])

@@ -18,22 +18,20 @@ description:
   - The private server has no TCP, archives nothing, replicates nothing and runs no scheduler.
   - Writes what it found as proofs V(restored) and V(asserted) of the recovery point that it started from.
   - Does nothing when a recovery point has been asserted within O(drill_interval).
+  - The moment is a random one, so O(assertions) have to hold at every moment.
 extends_documentation_fragment:
   - sre.runbooks.attributes
   - sre.runbooks.repository
   - sre.runbooks.signing
   - sre.runbooks.run
   - sre.runbooks.pitr
+  - sre.runbooks.drill
+  - sre.runbooks.assertions
 requirements:
   - psycopg >= 3.1
   - pgbackrest >= 2.41
   - PostgreSQL's server programs of the backup's major version, 12 or newer
 options:
-  component:
-    description:
-      - Name of the component.
-    type: str
-    required: true
   target:
     description:
       - V(random) picks a moment between the end of the last but one base backup and the last archived transaction.
@@ -56,35 +54,9 @@ options:
     default: newest
   drill_interval:
     description:
-      - Do nothing while the newest drill is younger than this, such as V(7d). V(0) drills always.
+      - Do nothing while the last success is younger than this, such as V(7d). V(0) always drills.
     type: str
     default: 7d
-  rto:
-    description:
-      - How long a restore may take, such as V(15m). A drill that took longer succeeds with RV(rto_met=false).
-    type: str
-  assertions:
-    description:
-      - SQL with expected results, asked at that moment. They have to hold at every moment.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: What is asserted, in words.
-        type: str
-        required: true
-      database:
-        description: Name of the database to ask; needed when the server has several.
-        type: str
-      query:
-        description: One statement; it runs in a read-only transaction.
-        type: str
-        required: true
-      expected:
-        description: The answer as text, columns separated by tabs and rows by newlines.
-        type: str
-        required: true
   settings:
     description:
       - Settings of the private server, such as C(shared_preload_libraries) of an extension that O(assertions) use.
@@ -204,40 +176,25 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
-from ansible_collections.sre.runbooks.plugins.module_utils._module import (
-    PITR_OPTIONS,
-    REPOSITORY_OPTIONS,
-    RUN_OPTIONS,
-    SIGNING_OPTIONS,
-    run_module,
-)
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.acting import ASSERTION_OPTIONS, Means, require_jobs
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.drilling import DRILL_OPTIONS, drill, wanted
+from ansible_collections.sre.runbooks.plugins.module_utils._module import PITR_OPTIONS, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.bringing import Access
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.configuration import passphrases
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.drill import PitrDrill, PitrDrillRequest
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.target import Target, target_from
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
-from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
 
 def request_from(params: dict[str, t.Any]) -> PitrDrillRequest:
     """The request that the options mean. Raises :class:`InvalidInput`."""
-    if not 1 <= params["jobs"] <= 64:
-        raise InvalidInput("not a number of jobs", expected="1 to 64", found=str(params["jobs"]))
     target: Target | None = Target("newest") if params["target"] == "newest" else None
     if params["target_time"]:
         target = target_from(params)
     return PitrDrillRequest(
-        component=check_component(params["component"]),
+        **wanted(params),
         seed=secrets.randbelow(1 << 31) if params["seed"] is None else params["seed"],
         target=target,
-        recovery_point=params["recovery_point"],
-        drill_interval=_clock.parse_duration(params["drill_interval"]),
-        rto=_clock.parse_duration(params["rto"]) if params["rto"] else None,
-        jobs=params["jobs"],
+        jobs=require_jobs(params["jobs"]),
         timeout=_clock.parse_duration(params["timeout"]),
         assertions=params["assertions"],
         settings=params["settings"],
@@ -245,50 +202,30 @@ def request_from(params: dict[str, t.Any]) -> PitrDrillRequest:
         login_db=params["login_db"],
         scratch_dir=params["scratch_dir"],
         bin_dir=params["bin_dir"],
-        run_id=params["run_id"],
     )
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     request = request_from(params)
-    repository = open_signed(params)
-    recorder = Recorder(repository, None if module.check_mode else params["run_id"], request.component)
     access = Access(params["repository"], request.component, passphrases(params), params["s3"])
-    with Progress(None if module.check_mode else params["progress_path"]) as progress:
-        drill = PitrDrill(request, repository, access, Phases(recorder), progress)
-        try:
-            return drill.run(module.check_mode)
-        finally:
-            for warning in drill.warnings:
-                module.warn(f"{request.component}: {warning}")
+
+    def make(means: Means) -> PitrDrill:
+        return PitrDrill(request, means.repository, access, means.phases, means.progress)
+
+    return drill(module, request.component, make)
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **REPOSITORY_OPTIONS,
-            **SIGNING_OPTIONS,
-            **RUN_OPTIONS,
+            **DRILL_OPTIONS,
             **PITR_OPTIONS,
-            "component": {"type": "str", "required": True},
+            **ASSERTION_OPTIONS,
             "target": {"type": "str", "choices": ["random", "newest"], "default": "random"},
             "seed": {"type": "int"},
             "target_time": {"type": "str"},
-            "recovery_point": {"type": "str", "default": "newest"},
             "drill_interval": {"type": "str", "default": "7d"},
-            "rto": {"type": "str"},
-            "assertions": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "database": {"type": "str"},
-                    "query": {"type": "str", "required": True},
-                    "expected": {"type": "str", "required": True},
-                },
-            },
             "settings": {"type": "dict", "default": {}},
             "login_user": {"type": "str", "default": "postgres"},
             "login_db": {"type": "str", "default": "postgres"},

@@ -26,6 +26,7 @@ description:
     come up, the former data are put back.
   - A failure before that leaves the live data as they were. Killed at any moment and run again, it converges.
   - A second run with the same target changes nothing while the data directory is the one that was restored; see O(force).
+  - With O(only_missing), a server that is there and holds something is left as it is.
 extends_documentation_fragment:
   - sre.runbooks.attributes
   - sre.runbooks.repository
@@ -33,17 +34,15 @@ extends_documentation_fragment:
   - sre.runbooks.run
   - sre.runbooks.lease
   - sre.runbooks.pitr
+  - sre.runbooks.restore
+  - sre.runbooks.restore.kept
+  - sre.runbooks.assertions
   - sre.runbooks.postgresql
 requirements:
   - psycopg >= 3.1
   - pgbackrest >= 2.41
   - PostgreSQL's server programs of the backup's major version, 12 or newer
 options:
-  component:
-    description:
-      - Name of the component that is restored.
-    type: str
-    required: true
   target_time:
     description:
       - Recover to this moment, in ISO 8601. Everything that was committed by then is there, nothing later.
@@ -106,42 +105,6 @@ options:
         transaction or name is not behind it.
     type: int
     default: 2
-  confirm:
-    description:
-      - Must equal O(component) when live data would be replaced.
-    type: str
-  force:
-    description:
-      - Restore even if the data directory was restored to this very target before.
-    type: bool
-    default: false
-  only_missing:
-    description:
-      - Be content with a server that is there and holds something, and restore only where it is missing. For a rebuild.
-    type: bool
-    default: false
-  assertions:
-    description:
-      - SQL with expected results. All must hold at the target before the restored data take their place.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: What is asserted, in words.
-        type: str
-        required: true
-      database:
-        description: Name of the database to ask; needed when the server has several.
-        type: str
-      query:
-        description: One statement; it runs in a read-only transaction.
-        type: str
-        required: true
-      expected:
-        description: The answer as text, columns separated by tabs and rows by newlines.
-        type: str
-        required: true
   settings:
     description:
       - Settings of the private server on which the log is replayed, such as C(shared_preload_libraries) of an extension
@@ -173,15 +136,6 @@ options:
       - How long to wait for that segment.
     type: str
     default: 60s
-  release:
-    description:
-      - Delete the data directories that former restores kept, instead of restoring.
-    type: bool
-    default: false
-  release_after:
-    description:
-      - Delete the data directories that former restores kept and that were put aside longer ago than this, such as V(7d).
-    type: str
 notes:
   - The module runs on the server's host, as the server's account or as root.
   - C(<data_dir>.pitr.json) beside the data directory says what was restored, what is kept, and what is under way.
@@ -291,77 +245,48 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
-from ansible_collections.sre.runbooks.plugins.module_utils._module import (
-    LEASE_OPTIONS,
-    PITR_OPTIONS,
-    POSTGRESQL_OPTIONS,
-    REPOSITORY_OPTIONS,
-    RUN_OPTIONS,
-    SIGNING_OPTIONS,
-    run_module,
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.acting import ASSERTION_OPTIONS, Means, require_jobs
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.restoring import (
+    KEPT_OPTIONS,
+    RESTORE_OPTIONS,
+    kept_wanted,
+    restore_or_release,
+    wanted,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._module import PITR_OPTIONS, POSTGRESQL_OPTIONS, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.bringing import Access
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.configuration import passphrases
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.restore import PitrRequest, PitrRestore
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.target import target_from
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import address_from
-from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
 #: Options that mean the same in the request.
-_SAME = (
-    "data_dir",
-    "recovery_point",
-    "fallback_points",
-    "confirm",
-    "force",
-    "only_missing",
-    "assertions",
-    "start_command",
-    "stop_command",
-    "settings",
-    "jobs",
-    "verify_archiving",
-    "bin_dir",
-    "run_id",
-)
-_DURATIONS = ("timeout", "server_timeout", "archive_timeout", "lease_ttl", "lease_wait")
+_SAME = ("data_dir", "assertions", "start_command", "stop_command", "settings", "verify_archiving", "bin_dir")
+_DURATIONS = ("timeout", "server_timeout", "archive_timeout")
 
 
 def request_from(params: dict[str, t.Any]) -> PitrRequest:
     """The request that the options mean. Raises :class:`InvalidInput`."""
-    same: dict[str, t.Any] = {name: params[name] for name in _SAME}
     durations: dict[str, t.Any] = {name: _clock.parse_duration(params[name]) for name in _DURATIONS}
-    if not 1 <= params["jobs"] <= 64:
-        raise InvalidInput("not a number of jobs", expected="1 to 64", found=str(params["jobs"]))
     return PitrRequest(
-        component=check_component(params["component"]),
+        **wanted(params),
         target=target_from(params),
-        release_after=_clock.parse_duration(params["release_after"]) if params["release_after"] else None,
-        **same,
+        jobs=require_jobs(params["jobs"]),
+        release_after=kept_wanted(params),
+        **{name: params[name] for name in _SAME},
         **durations,
     )
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
-    request = request_from(params)
-    repository = open_signed(params)
-    recorder = Recorder(repository, None if module.check_mode else params["run_id"], request.component)
+    request, address = request_from(params), address_from(params)
     access = Access(params["repository"], request.component, passphrases(params), params["s3"])
-    with Progress(None if module.check_mode else params["progress_path"]) as progress:
-        restore = PitrRestore(request, repository, access, address_from(params), Phases(recorder), progress)
-        act = restore.release if params["release"] else restore.run
-        try:
-            result = act(module.check_mode)
-        finally:
-            for warning in restore.warnings:
-                module.warn(f"{request.component}: {warning}")
-    return {**result, "diff": describe_difference(request, result)}
+
+    def make(means: Means) -> PitrRestore:
+        return PitrRestore(request, means.repository, access, address, means.phases, means.progress)
+
+    return restore_or_release(module, request.component, make, lambda result: describe_difference(request, result))
 
 
 def describe_difference(request: PitrRequest, result: dict[str, t.Any]) -> dict[str, str]:
@@ -377,13 +302,11 @@ def describe_difference(request: PitrRequest, result: dict[str, t.Any]) -> dict[
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **REPOSITORY_OPTIONS,
-            **SIGNING_OPTIONS,
-            **RUN_OPTIONS,
-            **LEASE_OPTIONS,
+            **RESTORE_OPTIONS,
+            **KEPT_OPTIONS,
             **PITR_OPTIONS,
             **POSTGRESQL_OPTIONS,
-            "component": {"type": "str", "required": True},
+            **ASSERTION_OPTIONS,
             "target_time": {"type": "str"},
             "target_lsn": {"type": "str"},
             "target_xid": {"type": "str"},
@@ -394,30 +317,12 @@ def main() -> None:
             "data_dir": {"type": "path"},
             "start_command": {"type": "list", "elements": "str", "default": []},
             "stop_command": {"type": "list", "elements": "str", "default": []},
-            "recovery_point": {"type": "str", "default": "newest"},
-            "fallback_points": {"type": "int", "default": 2},
-            "confirm": {"type": "str"},
-            "force": {"type": "bool", "default": False},
-            "only_missing": {"type": "bool", "default": False},
-            "assertions": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "database": {"type": "str"},
-                    "query": {"type": "str", "required": True},
-                    "expected": {"type": "str", "required": True},
-                },
-            },
             "settings": {"type": "dict", "default": {}},
             "jobs": {"type": "int", "default": 2},
             "timeout": {"type": "str", "default": "1d"},
             "server_timeout": {"type": "str", "default": "5m"},
             "verify_archiving": {"type": "bool", "default": True},
             "archive_timeout": {"type": "str", "default": "60s"},
-            "release": {"type": "bool", "default": False},
-            "release_after": {"type": "str"},
         },
         supports_check_mode=True,
     )

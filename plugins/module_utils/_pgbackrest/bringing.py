@@ -23,11 +23,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.private_s
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.recovery import Recovery
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.restore_command import RestoreCommand
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import assertions, workplace
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import connect
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.marker import STANDARD_DATABASES
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import find_server
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing
 
 _WORKPLACE = "sre-pitr-"
@@ -123,8 +123,9 @@ def _noted_as_archived(data_dir: str) -> list[str]:
 
 @dataclasses.dataclass
 class Reached:
-    """A private server that stands at the target. ``proof``: how that was shown."""
+    """A private server that stands at the target of ``plan``. ``proof``: how that was shown."""
 
+    plan: Plan
     server: PrivateServer
     recovery: Recovery
     proof: dict[str, t.Any]
@@ -137,6 +138,20 @@ class Reached:
             "heartbeat": self.heartbeat.facts() if self.heartbeat else None,
             "assertions": [answer.facts() for answer in self.answers],
         }
+
+    def refuse(self) -> None:
+        """Raise :class:`AssertionFailed` for the first assertion that does not hold, or that could not be asked."""
+        component = self.plan.base.point.component
+        for answer in self.answers:
+            if answer.outcome == "skipped":
+                raise AssertionFailed(
+                    f'"{answer.assertion.name}" asks a database that is not there at {self.plan.target.words()}',
+                    component,
+                    expected=f"database {answer.assertion.database}",
+                    found="none of that name",
+                    next_command="correct component_assertions, or choose a later target",
+                )
+        assertions.refuse_failures(self.answers, component, self.plan.base.point.point_id)
 
 
 @dataclasses.dataclass
@@ -194,7 +209,7 @@ class Bringing:
             with self.phases.phase("replay", target=plan.target.facts(), segments=len(plan.audit.usable)) as step:
                 proof = recovery.reach(self.timeout)
                 step.facts.update(proof)
-            reached = Reached(server, recovery, proof, self._heartbeat(server, component), [])
+            reached = Reached(plan, server, recovery, proof, self._heartbeat(server, component), [])
             with self.phases.phase("assert") as step:
                 reached.answers = self._ask(server)
                 step.facts.update(reached.details())
@@ -215,21 +230,6 @@ class Bringing:
         content = [name for name in there if name not in (*STANDARD_DATABASES, self.login_db)] or there
         asked = assertions.parse_assertions(self.asked, content)
         return assertions.ask(asked, lambda name: connect(server.address(), name), {name: name for name in there})
-
-
-def refuse_failures(reached: Reached, plan: Plan) -> None:
-    """Raise :class:`AssertionFailed` for the first assertion that does not hold, or that could not be asked."""
-    component = plan.base.point.component
-    for answer in reached.answers:
-        if answer.outcome == "skipped":
-            raise AssertionFailed(
-                f'"{answer.assertion.name}" asks a database that is not there at {plan.target.words()}',
-                component,
-                expected=f"database {answer.assertion.database}",
-                found="none of that name",
-                next_command="correct component_assertions, or choose a later target",
-            )
-    assertions.refuse_failures(reached.answers, component, plan.base.point.point_id)
 
 
 def _databases(server: PrivateServer) -> list[str]:

@@ -6,61 +6,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
 import random
 import tempfile
-import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
-    AssertionFailed,
-    IntegrityError,
-    RepositoryError,
-    RunbookError,
-)
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest import sibling
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.bringing import (
     Access,
     Archives,
     Bringing,
-    Reached,
-    refuse_failures,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.plan import Base, Plan, bases_for, plan
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.recovery import BrokenLog
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.target import Target
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import workplace
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import server_user
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.scratch import NOT_DURABLE, disk_kind
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing, list_points
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import Proof, newest_proof, write_proof
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.hardware import describe_hardware
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.drill import Attempt, Drill, Found
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.wanted import DrillWanted
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing
 
 if t.TYPE_CHECKING:
-    from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 
 _WORKPLACE = "sre-pitr-drill-"
 
 
 @dataclasses.dataclass
-class PitrDrillRequest:
-    """What is wanted; durations in seconds. The names are those of the module's options.
+class PitrDrillRequest(DrillWanted):
+    """What is wanted of a moment; durations in seconds. The names are those of the module's options.
 
     :ivar target: None for a random moment. :ivar seed: what makes it random; it is told, so that it can be repeated.
     """
 
-    component: str
-    seed: int
+    seed: int = 0
     target: Target | None = None
-    recovery_point: str = "newest"
-    drill_interval: float = 0.0
-    rto: float | None = None
     jobs: int = 2
     timeout: float = 86400.0
     assertions: t.Sequence[t.Mapping[str, t.Any]] = ()
@@ -69,11 +57,10 @@ class PitrDrillRequest:
     login_db: str = "postgres"
     scratch_dir: str | None = None
     bin_dir: str | None = None
-    run_id: str | None = None
 
 
-class PitrDrill:
-    """One drill. :meth:`run` does it; in check mode it says what it would do."""
+class PitrDrill(Drill):
+    """A drill of a moment in the archived log, by default a random one."""
 
     def __init__(
         self,
@@ -83,74 +70,25 @@ class PitrDrill:
         phases: Phases,
         progress: Progress | None = None,
     ) -> None:
-        self._request = request
-        self._repository = repository
+        super().__init__(request, repository, phases, progress)
+        self.request = request
+        self.window: dict[str, t.Any] | None = None
         self._access = access
-        self._phases = phases
-        self._progress = progress
-        self._window: dict[str, t.Any] | None = None
-        self.warnings: list[str] = []
 
-    def run(self, check_mode: bool = False) -> dict[str, t.Any]:
-        """The module's result. Never ``changed``: proofs are bookkeeping, and nothing else is left behind.
-
-        :raises AssertionFailed: the moment was not reached, or an assertion does not hold.
-        :raises IntegrityError: backup or log are damaged.
-        """
-        request = self._request
-        listing = list_points(self._repository, request.component)
-        self.warnings += [f"recovery point {item.point_id} is damaged: {item.reason}" for item in listing.damaged]
-        recent = self._recent_proof(listing)
-        if recent is not None:
-            return self._skipped(*recent)
-        with Archives(self._access, listing, request.bin_dir, server_user()) as archives:
-            with self._phases.phase("audit the log") as step:
+    @contextlib.contextmanager
+    def attempt(self, listing: PointListing) -> t.Iterator[Attempt]:
+        with Archives(self._access, listing, self.request.bin_dir, server_user()) as archives:
+            with self.phases.phase("audit the log") as step:
                 made = self._plan(listing, archives)
                 step.facts.update(made.facts())
-            sibling.require_space(made, request.scratch_dir or tempfile.gettempdir())
-            if check_mode:
-                message = f"would restore {made.target.words()} from {made.base.point.point_id} in a scratch directory"
-                facts = {"changed": False, "skipped_reason": "", "message": message, "plan": made.facts()}
-                return {
-                    **facts,
-                    "recovery_point": made.base.point.facts(),
-                    "seed": request.seed,
-                    "window": self._window,
-                }
-            return self._drill(made, archives)
-
-    def _recent_proof(self, listing: PointListing) -> tuple[RecoveryPoint, Proof] | None:
-        """The newest success, when it is younger than the interval and nothing failed since."""
-        asked = [item for item in listing.points if self._request.recovery_point in ("newest", item.point_id)]
-        found = [(item, proof) for item in asked if (proof := newest_proof(item.proofs, "asserted")) is not None]
-        if not found:
-            return None
-        newest = max(found, key=lambda pair: pair[1].at)
-        failed = [newest_proof(item.proofs, "verified", "failed") for item in asked]
-        if any(proof is not None and proof.at > newest[1].at for proof in failed):
-            return None
-        age = (self._repository.store.now() - newest[1].at).total_seconds()
-        return newest if age < self._request.drill_interval else None
-
-    def _skipped(self, point: RecoveryPoint, proof: Proof) -> dict[str, t.Any]:
-        interval = _clock.format_duration(self._request.drill_interval)
-        reason = f"{point.point_id} was asserted at {_clock.format_time(proof.at)}, less than {interval} ago"
-        rto = proof.duration_s
-        return {
-            "changed": False,
-            "skipped_reason": reason,
-            "message": reason,
-            "recovery_point": point.facts(),
-            "rto_measured_s": rto,
-            "rto_met": None if self._request.rto is None else rto <= self._request.rto,
-            "hardware": proof.details.get("hardware", {}),
-        }
+            sibling.require_space(made, self.request.scratch_dir or tempfile.gettempdir())
+            yield _Attempt(self, made, archives)
 
     def _plan(self, listing: PointListing, archives: Archives) -> Plan:
-        selector = self._request.recovery_point
-        if self._request.target is not None:
-            bases, passed_over = bases_for(listing, self._request.target, selector)
-            return plan(bases, self._request.target, archives, passed_over)
+        selector = self.request.recovery_point
+        if self.request.target is not None:
+            bases, passed_over = bases_for(listing, self.request.target, selector)
+            return plan(bases, self.request.target, archives, passed_over)
         bases, passed_over = bases_for(listing, Target("newest"), selector)
         # The whole log has to be whole for a drill, wherever its random moment lies.
         whole = plan(bases, Target("newest"), archives, passed_over)
@@ -168,92 +106,63 @@ class PitrDrill:
         if last is None or last <= earliest:
             return Target("newest")
         room = (last - earliest).total_seconds()
-        moment = earliest + datetime.timedelta(seconds=random.Random(self._request.seed).uniform(0, room))
-        self._window = {"from": _clock.format_time(earliest), "to": _clock.format_time(last)}
+        moment = earliest + datetime.timedelta(seconds=random.Random(self.request.seed).uniform(0, room))
+        self.window = {"from": _clock.format_time(earliest), "to": _clock.format_time(last)}
         # Strictly before the last transaction, since recovery to a time ends at the first one after it.
         return Target("time", _clock.format_time(min(moment, last - datetime.timedelta(microseconds=1))))
 
-    def _drill(self, made: Plan, archives: Archives) -> dict[str, t.Any]:
-        request, point, user = self._request, made.base.point, server_user()
-        with workplace.workplace(_WORKPLACE, request.scratch_dir, user) as directory:
-            bringing = Bringing(
-                archives,
-                self._phases,
-                self._progress,
-                user,
-                request.role,
-                request.login_db,
-                request.jobs,
-                request.timeout,
-                request.assertions,
-                settings={**NOT_DURABLE, **request.settings},
-                near=request.scratch_dir,
-            )
-            where = {"hardware": {**describe_hardware(), "disk": disk_kind(directory)}, "scratch": True}
-            where.update(seed=request.seed, window=self._window, not_durable=sorted(NOT_DURABLE))
-            began = time.monotonic()
-            reached: Reached | None = None
-            try:
-                with bringing.reached(
-                    made, os.path.join(directory, "data"), os.path.join(directory, "tablespaces")
-                ) as reached:
-                    taken = time.monotonic() - began
-                    details = {**where, "durations": self._phases.facts(), **reached.details()}
-                    self._prove(point, "restored", taken, details)
-                    refuse_failures(reached, made)
-                    self._prove(point, "asserted", taken, details)
-            except AssertionFailed as error:
-                self._prove(
-                    point,
-                    "asserted" if reached else "restored",
-                    time.monotonic() - began,
-                    _failed(where, error),
-                    "failed",
-                )
-                raise
-            except IntegrityError as error:
-                level = "restored" if isinstance(error, BrokenLog) else "verified"
-                self._prove(point, level, time.monotonic() - began, _failed(where, error), "failed")
-                raise
-            except RunbookError as error:
-                self._prove(point, "restored", time.monotonic() - began, _failed(where, error), "failed")
-                raise
-        return self._result(made, reached, taken, where)
 
-    def _prove(
-        self, point: RecoveryPoint, level: str, duration: float, details: dict[str, t.Any], outcome: str = "ok"
-    ) -> None:
-        try:
-            write_proof(self._repository, point, level, self._request.run_id, duration, details, outcome)
-        except (RepositoryError, OSError) as error:
-            if outcome == "ok":
-                raise
-            self.warnings.append(f"the proof {level} could not be written: {error}")
+class _Attempt(Attempt):
+    def __init__(self, drill: PitrDrill, made: Plan, archives: Archives) -> None:
+        subject = f"{made.target.words()} was restored from {made.base.point.point_id}"
+        super().__init__(made.base.point, subject)
+        self._drill = drill
+        self._request = drill.request
+        self._made = made
+        self._archives = archives
 
-    def _result(self, made: Plan, reached: Reached, taken: float, where: dict[str, t.Any]) -> dict[str, t.Any]:
-        rto = self._request.rto
-        met = None if rto is None else taken <= rto
-        message = f"{made.target.words()} was restored from {made.base.point.point_id} and asserted in {_clock.format_duration(taken)}"
-        if rto is not None:
-            message += f", {'within' if met else 'over'} the RTO of {_clock.format_duration(rto)}"
+    def prediction(self) -> str:
+        return f"would restore {self._made.target.words()} from {self.point.point_id} in a scratch directory"
+
+    def foreseen(self) -> dict[str, t.Any]:
+        return {"plan": self._made.facts(), **self._moment()}
+
+    def _moment(self) -> dict[str, t.Any]:
+        return {"seed": self._request.seed, "window": self._drill.window}
+
+    @contextlib.contextmanager
+    def scratch(self) -> t.Iterator[dict[str, t.Any]]:
+        with workplace.workplace(_WORKPLACE, self._request.scratch_dir, server_user()) as self._directory:
+            disk = disk_kind(self._directory)
+            yield {"hardware": {"disk": disk}, **self._moment(), "not_durable": sorted(NOT_DURABLE)}
+
+    @contextlib.contextmanager
+    def restored(self) -> t.Iterator[Found]:
+        request = self._request
+        bringing = Bringing(
+            self._archives,
+            self._drill.phases,
+            self._drill.progress,
+            server_user(),
+            request.role,
+            request.login_db,
+            request.jobs,
+            request.timeout,
+            request.assertions,
+            settings={**NOT_DURABLE, **request.settings},
+            near=request.scratch_dir,
+        )
+        copy, tablespaces = (os.path.join(self._directory, name) for name in ("data", "tablespaces"))
+        with bringing.reached(self._made, copy, tablespaces) as reached:
+            yield reached
+
+    def is_damage(self, error: RunbookError) -> bool:
+        return isinstance(error, IntegrityError) and not isinstance(error, BrokenLog)
+
+    def told(self) -> dict[str, t.Any]:
         return {
-            "changed": False,
-            "skipped_reason": "",
-            "message": message,
-            "recovery_point": made.base.point.facts(),
-            "target": made.target.facts(),
-            "seed": self._request.seed,
-            "window": self._window,
-            "plan": made.facts(),
-            "proof": reached.details(),
-            "rto_measured_s": round(taken, 3),
-            "rto_met": met,
-            "durations": self._phases.facts(),
-            "hardware": where["hardware"],
-            "server_version": made.base.point.engine_version,
-            "not_durable": where["not_durable"],
+            "target": self._made.target.facts(),
+            **self.foreseen(),
+            "server_version": self.point.engine_version,
+            "not_durable": sorted(NOT_DURABLE),
         }
-
-
-def _failed(where: t.Mapping[str, t.Any], error: RunbookError) -> dict[str, t.Any]:
-    return {**where, "error": error.facts(), "failures": [str(error)], "failures_count": 1}

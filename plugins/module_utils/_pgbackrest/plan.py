@@ -27,7 +27,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.archive_a
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.archive_reading import Transaction
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.target import Target
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.wal import SEGMENT, format_lsn, parse_lsn
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.choose import Choice
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import Choice, require_engine
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing, select_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import DAMAGED
 
@@ -69,10 +69,7 @@ class Base:
 
 def base_of(point: RecoveryPoint) -> Base:
     """Read ``content.pgbackrest``. Raises :class:`IntegrityError` for what cannot be one, :class:`InvalidInput`."""
-    if point.engine != ENGINE:
-        raise InvalidInput(
-            f"recovery point {point.point_id} is of another engine", point.component, ENGINE, point.engine
-        )
+    require_engine(point, ENGINE)
     recorded = point.content.get("pgbackrest")
     try:
         found: dict[str, t.Any] = dict(recorded or {})

@@ -19,7 +19,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     AssertionFailed,
     IntegrityError,
-    RepositoryError,
     RunbookError,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest import sibling
@@ -28,40 +27,41 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.bringing 
     Archives,
     Bringing,
     Reached,
-    refuse_failures,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.live import Live
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.plan import Base, Plan, bases_for, plan
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.recovery import BrokenLog, TooEarly
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.target import Target
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import marker
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Phases
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.choose import Choice, describe_choices
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import PostgresqlAddress, connect
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import (
+    Choice,
+    describe_choices,
+    describe_damaged,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import Prover, exclusive, failure
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.wanted import RestoreWanted
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing, list_points
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import write_proof
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.hardware import describe_hardware
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 
 
-@dataclasses.dataclass
-class PitrRequest:
-    """What is wanted; durations in seconds. The names are those of the module's options."""
+_NEWEST = Target("newest")
 
-    component: str
-    target: Target
+
+@dataclasses.dataclass
+class PitrRequest(RestoreWanted):
+    """What is wanted of a moment; durations in seconds. The names are those of the module's options."""
+
+    target: Target = _NEWEST
     data_dir: str | None = None
-    recovery_point: str = "newest"
-    fallback_points: int = 2
-    confirm: str | None = None
-    force: bool = False
-    only_missing: bool = False
     assertions: t.Sequence[t.Mapping[str, t.Any]] = ()
     start_command: t.Sequence[str] = ()
     stop_command: t.Sequence[str] = ()
@@ -73,9 +73,6 @@ class PitrRequest:
     archive_timeout: float = 60.0
     release_after: float | None = None
     bin_dir: str | None = None
-    run_id: str | None = None
-    lease_ttl: float = 120.0
-    lease_wait: float = 0.0
 
     @property
     def key(self) -> dict[str, t.Any]:
@@ -104,6 +101,7 @@ class PitrRestore:
         self._component = request.component
         self._began = time.monotonic()
         self.warnings: list[str] = []
+        self._prover = Prover(repository, request.run_id, self.warnings)
 
     # -- what the module calls ---------------------------------------------------------------------------------------
 
@@ -149,15 +147,18 @@ class PitrRestore:
         if kept and not check_mode:
             with self._exclusive():
                 live.directories.release(kept)
-        message = f"{len(kept)} kept data directories released" if kept else "nothing is kept"
+        message = (
+            f"{counted(len(kept), 'kept data directory', 'kept data directories')} released"
+            if kept
+            else "nothing is kept"
+        )
         return {"changed": bool(kept), "released": [_kept_facts(item) for item in kept], "kept": [], "message": message}
 
     # -- deciding ----------------------------------------------------------------------------------------------------
 
     def _choose(self) -> tuple[PointListing, list[Base], list[Choice]]:
         listing = list_points(self._repository, self._component)
-        damaged = [f"recovery point {item.point_id} is damaged: {item.reason}" for item in listing.damaged]
-        self.warnings += [text for text in damaged if text not in self.warnings]
+        self.warnings += [text for text in describe_damaged(listing) if text not in self.warnings]
         bases, passed_over = bases_for(listing, self._request.target, self._request.recovery_point)
         return listing, bases, passed_over
 
@@ -198,21 +199,23 @@ class PitrRestore:
             changed = interrupted or bool(expired) or not live.running()
             return {**self._unchanged(live), **facts, "changed": changed}
         message = (
-            f"would restore {made.target.words()} from {made.base.point.point_id} and {len(made.audit.usable)} segments"
+            f"would restore {made.target.words()} from {made.base.point.point_id} and {counted(len(made.audit.usable), 'segment')}"
             f" beside {live.data}" + (", and swap" if live.holds == "data" else "")
         )
         return {"changed": True, "message": message, "plan": made.facts(), **self._point(made), **facts}
 
     # -- acting ------------------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _exclusive(self) -> t.Iterator[Lease]:
+    def _exclusive(self) -> contextlib.AbstractContextManager[Lease]:
         request = self._request
-        holder = describe_holder(request.run_id)
-        with holding(
-            self._repository, self._component, request.run_id, holder, request.lease_ttl, request.lease_wait
-        ) as lease:
-            yield lease
+        return exclusive(
+            self._repository,
+            self._component,
+            request.run_id,
+            request.lease_ttl,
+            request.lease_wait,
+            self._progress,
+        )
 
     def _restore_first_good(
         self, live: Live, bases: list[Base], archives: Archives, passed_over: list[Choice], lease: Lease
@@ -291,7 +294,7 @@ class PitrRestore:
         point = made.base.point
         try:
             with bringing.reached(made, live.directories.copy) as reached:
-                refuse_failures(reached, made)
+                reached.refuse()
                 self._phases.reached("proven")
                 live.require_way(live.directories.copy)
                 with self._phases.phase("promote"):
@@ -301,7 +304,7 @@ class PitrRestore:
         except BrokenLog:
             raise
         except IntegrityError as error:
-            self._prove(point, "verified", 0.0, {"failures": [str(error)], "failures_count": 1}, "failed")
+            self._prover.failed(point, "verified", 0.0, failure(error))
             raise
         live.keep_configuration()
         record = {
@@ -369,17 +372,8 @@ class PitrRestore:
     def _write_proofs(self, point: RecoveryPoint, record: t.Mapping[str, t.Any], duration: float) -> None:
         details = {"hardware": describe_hardware(), "durations": self._phases.facts(), "scratch": False}
         details.update(target=record["request"], reached=record["proof"])
-        self._prove(point, "restored", duration, details)
-        self._prove(point, "asserted", duration, details)
-
-    def _prove(
-        self, point: RecoveryPoint, level: str, duration: float, details: dict[str, t.Any], outcome: str = "ok"
-    ) -> None:
-        """A proof that cannot be written is a warning: a restore from a read-only repository must go on."""
-        try:
-            write_proof(self._repository, point, level, self._request.run_id, duration, details, outcome)
-        except (RepositoryError, OSError) as error:
-            self.warnings.append(f"the proof {level} could not be written: {error}")
+        self._prover.succeeded(point, "restored", duration, details)
+        self._prover.succeeded(point, "asserted", duration, details)
 
 
 def _seldom(check: t.Callable[[], None], every_s: float = 5.0) -> t.Callable[[], None]:

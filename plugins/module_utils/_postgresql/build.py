@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import (
@@ -28,7 +27,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client im
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.fetch import Fetched, recorded_databases
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import Tools
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder, Step
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -38,44 +37,21 @@ if t.TYPE_CHECKING:
     Session = psycopg.Connection[tuple[t.Any, ...]]
 
 
-class Phases:
-    """Times what is done, records it in the run, and tells where one is (tests end the process there)."""
-
-    def __init__(self, recorder: Recorder, reached: t.Callable[[str], None] = lambda name: None) -> None:
-        self.durations: dict[str, float] = {}
-        self.reached = reached
-        self._recorder = recorder
-
-    @contextlib.contextmanager
-    def phase(self, name: str, /, **facts: t.Any) -> t.Iterator[Step]:
-        """One step of the timeline; its seconds add up under ``name``."""
-        self.reached(name)
-        began = time.monotonic()
-        try:
-            with self._recorder.step(name, **facts) as step:
-                yield step
-        finally:
-            self.durations[name] = self.durations.get(name, 0.0) + time.monotonic() - began
-        self.reached(f"after {name}")
-
-    def facts(self) -> dict[str, float]:
-        return {name: round(seconds, 3) for name, seconds in self.durations.items()}
-
-
 @dataclasses.dataclass
 class Proven:
-    """What was found when restored content was compared and asked."""
+    """What was found when restored content of ``point`` was compared and asked."""
 
+    point: RecoveryPoint
     differences: list[compare.Difference] = dataclasses.field(default_factory=list)
     answers: list[assertions.Answer] = dataclasses.field(default_factory=list)
     #: Database → its canary found; None where none had been written.
     canaries: dict[str, bool | None] = dataclasses.field(default_factory=dict)
     accounting: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
 
-    def refuse(self, component: str, point_id: str) -> None:
+    def refuse(self) -> None:
         """Raise :class:`AssertionFailed` for the first thing that does not hold."""
-        compare.refuse_differences(self.differences, component, point_id)
-        assertions.refuse_failures(self.answers, component, point_id)
+        compare.refuse_differences(self.differences, self.point.component, self.point.point_id)
+        assertions.refuse_failures(self.answers, self.point.component, self.point.point_id)
 
     def details(self) -> dict[str, t.Any]:
         """For the proof and the module's result."""
@@ -164,7 +140,7 @@ class Builder:
 
     def prove(self, beside: t.Mapping[str, str], asked: t.Sequence[assertions.SqlAssertion]) -> Proven:
         """Compare everything that was measured, seek the canaries, ask the component's assertions."""
-        proven = Proven()
+        proven = Proven(self.point)
         with self.phases.phase("assert") as step:
             for name, target in beside.items():
                 self._compare_one(name, target, proven)

@@ -16,14 +16,10 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     AssertionFailed,
-    IntegrityError,
-    ObjectMissing,
-    RepositoryError,
     RunbookError,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import (
-    choose,
     left_behind,
     marker,
     names,
@@ -31,7 +27,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import (
     swap,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.assertions import SqlAssertion, parse_assertions
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Builder, Phases, Proven
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.build import Builder, Proven
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import (
     PostgresqlAddress,
     connect,
@@ -48,11 +44,14 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore_t
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.workplace import workplace
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding, shown_in
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery import fallback
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import Choice
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import Prover, exclusive
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import write_proof
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.hardware import describe_hardware
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -87,6 +86,7 @@ class Restore:
         self._component = request.component
         self._began = time.monotonic()
         self.warnings: list[str] = []
+        self._prover = Prover(repository, request.run_id, self.warnings)
 
     # -- what the module calls ---------------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class Restore:
                 with self._exclusive(session):
                     self._drop(session, kept)
             released = [item.facts() for item in kept]
-            message = f"{len(kept)} kept databases released" if kept else "nothing is kept"
+            message = f"{counted(len(kept), 'kept database')} released" if kept else "nothing is kept"
             return {"changed": bool(kept), "released": released, "kept": [], "databases": [], "message": message}
 
     # -- acting ------------------------------------------------------------------------------------------------------
@@ -147,10 +147,13 @@ class Restore:
     def _exclusive(self, session: Session) -> t.Iterator[Lease]:
         """Nobody else operates on the component: by the repository's lease, and by a lock in the server itself."""
         request = self._request
-        holder = describe_holder(request.run_id)
-        waiting = shown_in(self._progress, request.lease_wait) if self._progress is not None else None
-        with holding(
-            self._repository, self._component, request.run_id, holder, request.lease_ttl, request.lease_wait, waiting
+        with exclusive(
+            self._repository,
+            self._component,
+            request.run_id,
+            request.lease_ttl,
+            request.lease_wait,
+            self._progress,
         ) as lease:
             marker.hold_advisory_lock(session, self._component)
             for name in swap.mend_interrupted_swap(session, self._component):
@@ -165,34 +168,17 @@ class Restore:
         session: Session,
         lease: Lease,
         points: t.Sequence[RecoveryPoint],
-        passed_over: t.Sequence[choose.Choice],
+        passed_over: t.Sequence[Choice],
         empty: bool,
     ) -> dict[str, t.Any]:
-        choices = list(passed_over)
-        for number, point in enumerate(points):
-            last = number == len(points) - 1
-            try:
-                result = self._restore(session, lease, point, empty)
-            except (IntegrityError, ObjectMissing) as damage:
-                self._prove(point, "verified", 0.0, {"failures": [str(damage)], "failures_count": 1}, "failed")
-                choices.append(choose.Choice(point.point_id, point.consistency_time, "damaged", damage.message))
-                error: RunbookError = damage
-            except AssertionFailed as failure:
-                choices.append(choose.Choice(point.point_id, point.consistency_time, "failed", failure.message))
-                error = failure
-            else:
-                choices.append(choose.Choice(point.point_id, point.consistency_time, "chosen"))
-                return {**result, **self._choices(choices)}
-            self.warnings.append(f"recovery point {point.point_id} was passed over: {error}")
-            if last:
-                error.component = error.component or self._component
-                if not isinstance(error, AssertionFailed):
-                    error.next_command = (
-                        "name an older point if there is one (restore_recovery_point); while the live data is whole:"
-                        f" ansible-playbook sre.runbooks.back_up_components --limit {self._component}"
-                    )
-                raise error
-        raise AssertionError("there is always at least one point")
+        result, choices = fallback.restore_first_good(
+            points,
+            passed_over,
+            lambda point: self._restore(session, lease, point, empty),
+            self._prover,
+            self.warnings,
+        )
+        return {**result, **self._choices(choices)}
 
     def _restore(self, session: Session, lease: Lease, point: RecoveryPoint, empty: bool) -> dict[str, t.Any]:
         request = self._request
@@ -278,15 +264,15 @@ class Restore:
             step.facts.update(bytes=total_bytes(point, list(targets)))
         if len(targets) == len(recorded_databases(point)):
             details = {"objects": len(point.objects), "bytes": point.size, "read_by": "restore"}
-            self._prove(point, "verified", time.monotonic() - began, details)
+            self._prover.succeeded(point, "verified", time.monotonic() - began, details)
         return fetched
 
     def _proven(self, builder: Builder, beside: t.Mapping[str, str], asked: t.Sequence[SqlAssertion]) -> Proven:
         proven = builder.prove(beside, asked)
         try:
-            proven.refuse(self._component, builder.point.point_id)
+            proven.refuse()
         except AssertionFailed:
-            self._prove(builder.point, "asserted", 0.0, proven.details(), "failed")
+            self._prover.failed(builder.point, "asserted", 0.0, proven.details())
             raise
         return proven
 
@@ -309,17 +295,8 @@ class Restore:
         if len(targets) < len(recorded_databases(point)):
             return
         where = {"hardware": describe_hardware(), "durations": self._phases.facts(), "scratch": False}
-        self._prove(point, "restored", duration, where)
-        self._prove(point, "asserted", duration, {**where, **proven.details()})
-
-    def _prove(
-        self, point: RecoveryPoint, level: str, duration: float, details: dict[str, t.Any], outcome: str = "ok"
-    ) -> None:
-        """A repository that cannot be written must not stop a restore from it."""
-        try:
-            write_proof(self._repository, point, level, self._request.run_id, duration, details, outcome)
-        except (RepositoryError, OSError) as error:
-            self.warnings.append(f"the proof {level} could not be written: {error}")
+        self._prover.succeeded(point, "restored", duration, where)
+        self._prover.succeeded(point, "asserted", duration, {**where, **proven.details()})
 
     def _drop(self, session: Session, kept: t.Sequence[restored.Kept]) -> list[dict[str, t.Any]]:
         for item in kept:
@@ -329,18 +306,14 @@ class Restore:
 
     # -- results -----------------------------------------------------------------------------------------------------
 
-    def _choices(self, choices: t.Sequence[choose.Choice]) -> dict[str, t.Any]:
-        now = self._repository.store.now()
-        return {
-            "choices": [choice.facts(now) for choice in choices],
-            "message": "; ".join(choose.describe_choices(choices, now)),
-        }
+    def _choices(self, choices: t.Sequence[Choice]) -> dict[str, t.Any]:
+        return fallback.told(choices, self._repository.store.now())
 
     def _unchanged(
         self,
         session: Session,
         point: RecoveryPoint,
-        passed_over: t.Sequence[choose.Choice],
+        passed_over: t.Sequence[Choice],
         targets: t.Mapping[str, str],
     ) -> dict[str, t.Any]:
         shown = self._target.shows(session, point, targets)
@@ -363,13 +336,13 @@ class Restore:
         self,
         session: Session,
         point: RecoveryPoint,
-        passed_over: t.Sequence[choose.Choice],
+        passed_over: t.Sequence[Choice],
         targets: t.Mapping[str, str],
         expired: t.Sequence[restored.Kept],
     ) -> dict[str, t.Any]:
         live = set(self._target.live(session, targets))
         taken = {item.before_name for item in restored.kept_databases(session, self._component)}
-        chosen = choose.Choice(point.point_id, point.consistency_time, "chosen")
+        chosen = Choice(point.point_id, point.consistency_time, "chosen")
         return {
             "changed": True,
             "databases": [

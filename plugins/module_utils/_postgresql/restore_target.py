@@ -19,7 +19,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import (
     assertions,
-    choose,
     marker,
     names,
     preflight,
@@ -38,6 +37,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools imp
     find_tools,
     loads_into,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery import choose
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.wanted import RestoreWanted
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 
 if t.TYPE_CHECKING:
@@ -52,17 +53,11 @@ ENGINE = "postgresql"
 
 
 @dataclasses.dataclass
-class RestoreRequest:
-    """What is wanted; durations in seconds. The names are those of the module's options."""
+class RestoreRequest(RestoreWanted):
+    """What is wanted of a server; durations in seconds. The names are those of the module's options."""
 
-    component: str
     databases: t.Sequence[str] = ()
-    recovery_point: str = "newest"
     before: datetime.datetime | None = None
-    fallback_points: int = 2
-    confirm: str | None = None
-    force: bool = False
-    only_missing: bool = False
     jobs: int = 4
     target_suffix: str = ""
     assertions: t.Sequence[t.Mapping[str, t.Any]] = ()
@@ -73,9 +68,6 @@ class RestoreRequest:
     release_after: float | None = None
     scratch_dir: str | None = None
     bin_dir: str | None = None
-    run_id: str | None = None
-    lease_ttl: float = 120.0
-    lease_wait: float = 0.0
 
 
 class RestoreTarget:
@@ -100,13 +92,7 @@ class RestoreTarget:
             listing, request.recovery_point, request.before, request.fallback_points
         )
         for point in points:
-            if point.engine != ENGINE:
-                raise InvalidInput(
-                    f"recovery point {point.point_id} is of another engine",
-                    self._component,
-                    expected=ENGINE,
-                    found=point.engine,
-                )
+            choose.require_engine(point, ENGINE)
         return points, passed_over
 
     def targets(self, point: RecoveryPoint) -> dict[str, str]:

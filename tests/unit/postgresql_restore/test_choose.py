@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, ObjectMissing
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.choose import (
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import (
     Choice,
     candidates,
     describe_choices,

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.choose import candidates
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import candidates
 from ansible_collections.sre.runbooks.plugins.module_utils._repository import points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points, load_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import write_proof

@@ -11,6 +11,7 @@ import datetime
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing, select_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import DAMAGED
 
@@ -67,6 +68,20 @@ def candidates(
         if damaged.point_id > first.point_id and (before is None or damaged.point_id[:16] <= f"{before:%Y%m%dT%H%M%SZ}")
     ]
     return fitting[: fallback_points + 1], sorted(passed_over, key=lambda choice: choice.point_id, reverse=True)
+
+
+def require_engine(point: RecoveryPoint, engine: str) -> RecoveryPoint:
+    """``point``, when it is of that engine. Raises :class:`InvalidInput`."""
+    if point.engine != engine:
+        raise InvalidInput(
+            f"recovery point {point.point_id} is of another engine", point.component, engine, point.engine
+        )
+    return point
+
+
+def describe_damaged(listing: PointListing) -> list[str]:
+    """A warning a point that cannot be read."""
+    return [f"recovery point {item.point_id} is damaged: {item.reason}" for item in listing.damaged]
 
 
 def describe_choices(choices: t.Sequence[Choice], now: datetime.datetime) -> list[str]:

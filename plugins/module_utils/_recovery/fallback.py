@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The newest recovery point that turns out to be good is restored; the next older one where it does not."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
+    AssertionFailed,
+    IntegrityError,
+    ObjectMissing,
+    RunbookError,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import Choice, describe_choices
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import Prover, failure
+
+if t.TYPE_CHECKING:
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
+
+
+def restore_first_good(
+    points: t.Sequence[RecoveryPoint],
+    passed_over: t.Sequence[Choice],
+    restore: t.Callable[[RecoveryPoint], dict[str, t.Any]],
+    prover: Prover,
+    warnings: list[str],
+) -> tuple[dict[str, t.Any], list[Choice]]:
+    """What ``restore`` returned for the first point that it could restore, and all that was considered.
+
+    :arg points: in the order in which they are tried; at least one. :arg warnings: told what was passed over.
+    :raises RunbookError: the last point's own, with the next command, when none was good. Others than of damage or of
+        content that is not what it should be are raised at once.
+    """
+    choices = list(passed_over)
+    for left, point in zip(range(len(points) - 1, -1, -1), points):
+        try:
+            result = restore(point)
+        except (IntegrityError, ObjectMissing) as damage:
+            prover.failed(point, "verified", 0.0, failure(damage))
+            choices.append(Choice(point.point_id, point.consistency_time, "damaged", damage.message))
+            error: RunbookError = damage
+        except AssertionFailed as unmet:
+            choices.append(Choice(point.point_id, point.consistency_time, "failed", unmet.message))
+            error = unmet
+        else:
+            choices.append(Choice(point.point_id, point.consistency_time, "chosen"))
+            return result, choices
+        warnings.append(f"recovery point {point.point_id} was passed over: {error}")
+        if not left:
+            raise _last(error, point.component)
+    raise AssertionError("there is always at least one point")
+
+
+def _last(error: RunbookError, component: str) -> RunbookError:
+    error.component = error.component or component
+    if not isinstance(error, AssertionFailed):
+        error.next_command = (
+            "name an older point if there is one (restore_recovery_point); while the live data is whole:"
+            f" ansible-playbook sre.runbooks.back_up_components --limit {component}"
+        )
+    return error
+
+
+def told(choices: t.Sequence[Choice], now: datetime.datetime) -> dict[str, t.Any]:
+    """``choices`` and ``message`` of a module's result."""
+    return {
+        "choices": [choice.facts(now) for choice in choices],
+        "message": "; ".join(describe_choices(choices, now)),
+    }

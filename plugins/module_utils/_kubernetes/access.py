@@ -155,14 +155,14 @@ def _use_kubeconfig(access: Access, path: str, context: str | None, config: t.An
             "the kubeconfig cannot be used",
             expected=f"that context {access.context!r} of {path} is complete",
             found=" ".join(str(error).split())[:300],
-            next_command="correct component_kubernetes_kubeconfig; kubectl config view --minify",
+            next_command="correct component_kubernetes_kubeconfig: kubectl config view --minify",
         ) from None
     if plugin and not access.configuration.api_key and not access.configuration.cert_file:
         raise InvalidInput(
             "the kubeconfig's credential plugin gave no credential",
             expected=f"that {plugin.get('command')!r} prints one for this host's user",
             found="none",
-            next_command="kubectl auth whoami, as the user and on the host where the task runs",
+            next_command="as the user and on the host where the task runs: kubectl auth whoami",
         )
 
 

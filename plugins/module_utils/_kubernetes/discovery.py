@@ -175,5 +175,5 @@ def _no_discovery(cluster: Cluster, root: str) -> EngineError:
         f"{cluster.place} does not say what it serves",
         expected=f"the discovery of an API server at {root}",
         found="something else",
-        next_command="correct component_kubernetes_host; kubectl api-resources",
+        next_command="correct component_kubernetes_host: kubectl api-resources",
     )

@@ -125,15 +125,18 @@ def _way_out(status: int, reason: str, place: str) -> tuple[str, str | None]:
     if status == 401:
         return (
             f"a credential that {place} accepts; the token expired, or was never valid there",
-            "renew what component_kubernetes_api_key_file or component_kubernetes_kubeconfig names; kubectl auth whoami",
+            "renew what component_kubernetes_api_key_file or component_kubernetes_kubeconfig names: kubectl auth whoami",
         )
     if status == 403:
         return (
             f"an identity that {place} lets do so",
-            "grant the verb to the identity (docs/kubernetes.md has the least rights); kubectl auth can-i --list",
+            "grant the verb to the identity (docs/kubernetes.md has the least rights): kubectl auth can-i --list",
         )
     if status in (429, 500, 502, 503, 504):
-        return f"{place} to answer", "kubectl get --raw '/readyz?verbose', then run the playbook again"
+        return (
+            f"{place} to answer",
+            "run the playbook again, once the server is ready: kubectl get --raw '/readyz?verbose'",
+        )
     if status == 409 and reason == "Conflict":
         return "fields that nobody else manages", None
     return f"{place} to accept it", None

@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 
-_CHECK = "correct component_kubernetes_kubeconfig and component_kubernetes_context; kubectl config get-contexts"
+_CHECK = "correct component_kubernetes_kubeconfig and component_kubernetes_context: kubectl config get-contexts"
 _LISTS = (("clusters", "cluster"), ("contexts", "context"), ("users", "user"))
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 _LARGEST = 8 << 20

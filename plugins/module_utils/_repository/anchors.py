@@ -43,6 +43,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.links imp
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.listing import ComponentListing, component_prefix
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import MANIFEST_LIMIT, POINT_ID
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import (
+    SUFFIX,
     ForgedSignature,
     Unsigned,
     create_signed,
@@ -66,8 +67,8 @@ class Known:
     #: How many proofs and signatures of proofs had settled, and the sha256 of their names.
     proofs_count: int
     proofs_sha256: str
-    #: The sha256 of the names of all of them, settled or not: while it is the same, none has to be read again.
-    names_sha256: str
+    #: The sha256 of what was in those proofs; empty where that was not noted. A seal alone can be made anew.
+    contents_sha256: str = ""
 
     def to_dict(self) -> dict[str, t.Any]:
         return {**vars(self), "entry": self.entry.to_dict()}
@@ -187,8 +188,13 @@ def write_anchor(
     return key
 
 
-def check_anchors(anchors: Anchors, history: History, listing: ComponentListing) -> t.Iterator[Finding]:
-    """What the history was when it was anchored and is no more, and what is wrong with the anchors themselves."""
+def check_anchors(
+    anchors: Anchors, history: History, listing: ComponentListing, proofs: t.Mapping[str, t.Mapping[str, str]]
+) -> t.Iterator[Finding]:
+    """What the history was when it was anchored and is no more, and what is wrong with the anchors themselves.
+
+    :arg proofs: the sha256 of each proof that can be believed, by the points' ids and its name.
+    """
     yield from anchors.findings
     blamed = {finding.subject for finding in anchors.findings}
     by_name = {anchor.name: anchor for anchor in anchors.anchors}
@@ -210,7 +216,7 @@ def check_anchors(anchors: Anchors, history: History, listing: ComponentListing)
                 f"sha256 {previous.sha256}" if previous else "nothing",
             )
     if anchors.newest is not None:
-        yield from _proofs(anchors, anchors.newest, history, listing)
+        yield from _proofs(anchors, anchors.newest, history, listing, proofs)
 
 
 def check_head(history: History, head: Link, source: str) -> t.Iterator[Finding]:
@@ -250,7 +256,22 @@ def proof_time(name: str) -> str:
     return match[0] if match else ""
 
 
-def _proofs(anchors: Anchors, newest: Anchor, history: History, listing: ComponentListing) -> t.Iterator[Finding]:
+def contents_digest(names: t.Iterable[str], until: datetime.datetime, digests: t.Mapping[str, str]) -> str:
+    """The hash of what is in the proofs that are at least that old; empty unless every one of them was read."""
+    limit = until.strftime(_TIME)
+    settled = sorted(name for name in names if proof_time(name) <= limit and not name.endswith(SUFFIX))
+    if not all(name in digests for name in settled):
+        return ""
+    return names_digest(f"{name} {digests[name]}" for name in settled)
+
+
+def _proofs(
+    anchors: Anchors,
+    newest: Anchor,
+    history: History,
+    listing: ComponentListing,
+    proofs: t.Mapping[str, t.Mapping[str, str]],
+) -> t.Iterator[Finding]:
     for point_id, known in anchors.known.items():
         point = listing.points.get(point_id)
         if point is None or point.modified is None or point_id in history.tombstones:
@@ -264,6 +285,16 @@ def _proofs(anchors: Anchors, newest: Anchor, history: History, listing: Compone
                 f"the proofs of {point_id} are not those that were anchored",
                 f"{known.proofs_count} proofs and signatures up to {format_time(newest.proofs_until)}",
                 f"{count}" if kind != ALTERED else "as many, under other names",
+            )
+            continue
+        contents = contents_digest(point.proofs, newest.proofs_until, proofs.get(point_id, {}))
+        if known.contents_sha256 and contents and contents != known.contents_sha256:
+            yield Finding(
+                ALTERED,
+                f"points/{point_id}/proofs",
+                f"a proof of {point_id} says something else than when it was anchored",
+                f"sha256 {known.contents_sha256} of all up to {format_time(newest.proofs_until)}",
+                f"sha256 {contents}",
             )
 
 
@@ -324,6 +355,6 @@ def _read_state(
             Entry.from_dict(fields.mapping("entry")),
             fields.integer("proofs_count"),
             fields.text("proofs_sha256", SHA256),
-            fields.text("names_sha256", SHA256),
+            fields.optional_text("contents_sha256", SHA256) or "",
         )
     return known, expired

@@ -10,21 +10,15 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.anchors import (
     Anchors,
     check_anchors,
     check_head,
-    names_digest,
-    proof_time,
     read_anchors,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.chain import check_history
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.findings import (
-    ALTERED,
-    FORGED,
-    REMOVED,
-    UNSIGNED,
     Finding,
     distinct,
 )
@@ -41,13 +35,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.listing i
     component_prefix,
     list_component,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import POINT_ID, point_prefix
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import read_proof
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import (
-    SUFFIX,
-    ForgedSignature,
-    Unsigned,
-)
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import POINT_ID
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.proof_check import read_proofs
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
@@ -82,6 +71,8 @@ class Examination:
     anchors: Anchors
     findings: list[Finding] = field(default_factory=list)
     accepted: list[Finding] = field(default_factory=list)
+    #: The sha256 of each proof that can be believed, by the points' ids and its name.
+    proofs: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def head(self) -> Entry | None:
@@ -172,11 +163,12 @@ def _examine(repository: Repository, component: str, question: Question) -> Exam
         {each: (point.digest, point.entry) for each, point in known.items()},
         {} if question.everything else anchors.expired,
     )
+    proofs = read_proofs(repository, component, history, listing)
     required = repository.trust is not None and repository.trust.required
     findings = [
         *check_history(history, listing, question.clock_bound_s, required),
-        *check_anchors(anchors, history, listing),
-        *_proofs(repository, component, anchors, history, listing, question),
+        *check_anchors(anchors, history, listing, proofs.digests),
+        *proofs.findings,
     ]
     if question.expected_head is not None:
         findings += check_head(history, question.expected_head, "the head that was kept elsewhere")
@@ -188,50 +180,5 @@ def _examine(repository: Repository, component: str, question: Question) -> Exam
         anchors,
         [finding for finding in findings if finding.id not in question.accepted],
         [finding for finding in findings if finding.id in question.accepted],
+        proofs.digests,
     )
-
-
-def _proofs(
-    repository: Repository,
-    component: str,
-    anchors: Anchors,
-    history: History,
-    listing: ComponentListing,
-    question: Question,
-) -> t.Iterator[Finding]:
-    """Proofs that were changed, forged or taken away; those that the newest anchor has seen are not read again."""
-    for point_id, point in listing.points.items():
-        if point.modified is None or point_id in history.tombstones:
-            continue
-        known = anchors.known.get(point_id)
-        seen = anchors.newest and known is not None and not question.everything
-        if seen and known is not None and known.names_sha256 == names_digest(point.proofs):
-            continue
-        since = proof_time(f"{anchors.newest.proofs_until:%Y%m%dT%H%M%S.%fZ}") if seen and anchors.newest else ""
-        prefix = f"{point_prefix(component, point_id)}proofs/"
-        for name in sorted(point.proofs):
-            if name.endswith(SUFFIX) or proof_time(name) <= since:
-                continue
-            subject = f"points/{point_id}/proofs/{name}"
-            try:
-                previous = read_proof(repository.store, prefix + name)["previous"]
-                if repository.trust is not None:
-                    repository.trust.check_at(repository.store, prefix + name)
-            except ForgedSignature as error:
-                yield Finding(
-                    FORGED,
-                    subject,
-                    f"the signature of {subject} is not to be believed",
-                    "that of a trusted key",
-                    str(error.found),
-                )
-            except Unsigned:
-                yield Finding(UNSIGNED, subject, f"{subject} bears no signature", "one of a trusted key", "none")
-            except (RunbookError, ValueError) as error:
-                yield Finding(
-                    ALTERED, subject, f"{subject} cannot be believed", "the proof that was written", str(error)
-                )
-            else:
-                if previous is not None and previous not in point.proofs:
-                    gone = f"points/{point_id}/proofs/{previous}"
-                    yield Finding(REMOVED, gone, f"{gone} is gone", f"the proof that {name} names", "nothing")

@@ -232,11 +232,16 @@ def _reader(store: Store, key: str) -> t.Callable[[], dict[str, t.Any]]:
 
 def read_proof(store: Store, key: str) -> dict[str, t.Any]:
     """A proof's run, duration, details and the proof before it. Raises :class:`IntegrityError` unless it is what its key says."""
+    return parse_proof(store.read(key, DOCUMENT_LIMIT), key)
+
+
+def parse_proof(content: bytes, key: str) -> dict[str, t.Any]:
+    """As :func:`read_proof`, of what was read."""
     _components, component, _points, point_id, _proofs, name = key.split("/")
     parts = _NAME.fullmatch(name)
     if parts is None:
         raise IntegrityError(f"{key} is no proof", expected="a proof's name", found=name)
-    fields = parse_sealed(store.read(key, DOCUMENT_LIMIT), key)
+    fields = parse_sealed(content, key)
     outcome = "failed" if parts[2] else "ok"
     said = tuple(fields.text(item) for item in ("component", "point_id", "name", "level", "outcome"))
     if said != (component, point_id, name, parts[1], outcome):

@@ -26,7 +26,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age import 
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.anchors import (
     SETTLED,
     Known,
-    names_digest,
+    contents_digest,
     settled_proofs,
     write_anchor,
 )
@@ -242,10 +242,9 @@ def anchor(repository: Repository, examination: Examination, done: Retained, run
     known = {}
     for entry, listed in examination.retained():
         if entry.point_id in whole:
-            names = names_digest([*listed.proofs, *done.proofs.get(entry.point_id, [])])
-            known[entry.point_id] = Known(
-                listed.digest, entry, *settled_proofs(listed.proofs, now - SETTLED), names_sha256=names
-            )
+            contents = contents_digest(listed.proofs, now - SETTLED, examination.proofs.get(entry.point_id, {}))
+            settled = settled_proofs(listed.proofs, now - SETTLED)
+            known[entry.point_id] = Known(listed.digest, entry, *settled, contents)
     before = examination.anchors.newest
     expired, said = examination.expired(), examination.anchors
     if before is not None and (before.head, said.known, said.expired) == (link, known, expired):

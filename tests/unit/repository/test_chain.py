@@ -21,7 +21,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import Invali
 from ansible_collections.sre.runbooks.plugins.module_utils._repository import anchors as anchors_module
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.anchors import (
     Known,
-    names_digest,
+    contents_digest,
     settled_proofs,
     write_anchor,
 )
@@ -118,12 +118,13 @@ class Component:
         found = self.examine()
         assert found.findings == []
         head = found.head
+        until = self.timeline.time - anchors_module.SETTLED
         known = {
             entry.point_id: Known(
                 point.digest,
                 entry,
-                *settled_proofs(point.proofs, self.timeline.time - anchors_module.SETTLED),
-                names_digest(point.proofs),
+                *settled_proofs(point.proofs, until),
+                contents_digest(point.proofs, until, found.proofs[entry.point_id]),
             )
             for entry, point in found.retained()
         }
@@ -333,6 +334,29 @@ def test_the_first_of_the_history_has_no_hash_of_one_before_it(component: Compon
     assert kinds(component.examine()) == {points[0].point_id: "altered"}
 
 
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("sealed", [False, True])
+def test_an_edited_proof_is_found_every_time(component: Component, everything: bool, sealed: bool) -> None:
+    """Of the same length, in a point of which nothing else changed: in the ordinary verification, not only in a full one."""
+    (point, *_others) = history(component, 2)
+    write_proof(component.repository, point, "asserted", None, 1.25, {"rows": 100})
+    component.timeline.pass_by()
+    component.anchor()
+    component.anchor()
+    assert kinds(component.examine(everything=everything)) == {}
+    (key,) = [key for key in component.store.objects if "/asserted-" in key]
+    content = t.cast(bytes, component.store.objects[key][-1].content).replace(
+        b'"duration_s": 1.25', b'"duration_s": 9.25'
+    )
+    if sealed:
+        body = json.loads(content)
+        content = sealed_json({name: value for name, value in body.items() if name not in ("format", "digest")})
+    assert len(content) == len(component.store.objects[key][-1].content)
+    component.store.objects[key][-1] = dataclasses.replace(component.store.objects[key][-1], content=content)
+    subject = f"points/{point.point_id}/proofs" + ("" if sealed else f"/{key.rpartition('/')[2]}")
+    assert kinds(component.examine(everything=everything)) == {subject: "altered"}
+
+
 def test_a_proof_taken_away_or_slipped_in_is_named(component: Component) -> None:
     (point,) = history(component, 1)
     write_proof(component.repository, point, "verified", None, 1.0, {}, outcome="failed")
@@ -421,7 +445,12 @@ def test_nothing_is_opened_again_while_its_listing_is_the_same(component: Compon
     anchors = [component.anchor() for _ in range(12)]
     component.store.reads.clear()
     assert component.examine(everything=False).findings == []
-    assert sorted({key for key in component.store.reads if "-state" not in key}) == anchors[-10:]
+    # Proofs are small and what a restore chooses by: each is read every time.
+    read = {key for key in component.store.reads if "-state" not in key}
+    assert sorted(key for key in read if "/proofs/" not in key) == anchors[-10:]
+    assert {key for key in read if "/proofs/" in key} == {
+        key for key in component.store.objects if "/proofs/" in key and points[0].point_id not in key
+    }
     component.store.put(points[1].manifest_key, component.edited(points[1], engine_version="16"))
     found = component.examine(everything=False)
     assert {finding.id for finding in found.findings} >= {f"altered {points[1].point_id}"}

@@ -26,7 +26,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.frames im
 
 _STDIN, _STDOUT, _STDERR, _STATUS = 0, 1, 2, 3
 #: Bytes kept of what a program says on its standard error: the end, for the error message.
-_KEPT = 8192
+_KEPT = 65536
 #: Bytes of a program's whole output, where it is not streamed.
 _SMALL = 4 << 20
 
@@ -170,9 +170,9 @@ class PodProgram:
         )
 
     @property
-    def stderr(self) -> str:
-        """The end of what the program said on its standard error."""
-        return _process.last_lines(self._stderr)
+    def complaints(self) -> list[str]:
+        """The last lines that the program said on its standard error, as far as they were kept."""
+        return self._stderr.decode("utf-8", "replace").splitlines()
 
 
 def run_in_pod(

@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / ".local" / "collections"))
 sys.path.insert(0, str(ROOT))
 
 from tests.servers.faulty_network import faulty_network, s3_way  # noqa: E402, F401
+from tests.servers.kubernetes.fixtures import faulty_api, kubernetes_cluster, kubernetes_namespace  # noqa: E402, F401
 from tests.servers.postgresql import postgresql_server, postgresql_system, postgresql_wheel  # noqa: E402, F401
 from tests.servers.s3 import s3_bucket, s3_gateway, s3_gateway_tls  # noqa: E402, F401
 from tools.local_environment import LocalEnvironment  # noqa: E402  (found through the line above)

@@ -1,0 +1,408 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A real Kubernetes control plane on loopback: etcd, API server, controllers, scheduler, and kwok as every kubelet.
+
+Plain processes of this machine, several control planes side by side, each below a directory of its own. What
+``tools/servers kubernetes`` and ``tools/servers kwok`` build is used, or what KUBEBUILDER_ASSETS names.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import functools
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import free_port
+from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
+from tests.servers.kubernetes import definitions, storage
+from tests.servers.kubernetes.api import Api, ApiFault, Object, wait
+from tests.servers.kubernetes.credentials import Authority, Pair, kubeconfig, write_kubeconfig
+from tests.servers.kubernetes.stages import stages
+from tests.servers.s3 import program
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+#: In the order of their start; each needs those before it.
+PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "storage")
+_ETCD = "unix://localhost:1"
+_USERS = {
+    "admin": ("admin", ("system:masters",)),
+    "kube-controller-manager": ("system:kube-controller-manager", ()),
+    "kube-scheduler": ("system:kube-scheduler", ()),
+    "kwok": ("system:kwok", ("system:masters",)),
+    "kubelet-client": ("kube-apiserver-kubelet-client", ("system:masters",)),
+}
+
+
+class KubernetesServer:
+    """A control plane below ``directory``, which belongs to it.
+
+    :arg tied: it dies with this process, whatever happens to that; otherwise it stays until :meth:`stop`.
+    """
+
+    def __init__(self, directory: pathlib.Path, tied: bool = True) -> None:
+        self.directory = directory
+        self.tied = tied
+        self.port, self.kubelet_port = free_port(), free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        #: The documents of kwok's configuration beside its stages.
+        self._simulated: list[Object] = []
+
+    def start(self, nodes: int = 2, seconds: float = 60) -> None:
+        """Up and with ``nodes`` ready nodes when it returns.
+
+        :raises RuntimeError: with the end of the logs, when that takes longer.
+        """
+        self._prepare()
+        for part in PARTS:
+            _program(part)  # built by the first use, which takes longer than any start
+        end = time.monotonic() + seconds
+        try:
+            for part in PARTS[:2]:
+                self.start_part(part)
+            self._wait_ready(end)
+            for part in PARTS[2:]:
+                self.start_part(part)
+            self.api.create(*storage.class_objects())
+            for number in range(nodes):
+                self.add_node(f"node-{number}")
+            for number in range(nodes):
+                self.api.ready("Node", f"node-{number}", seconds=end - time.monotonic())
+            found = functools.partial(self.api.find, "v1", "ServiceAccount", "default", "default")
+            wait(found, "the first service account", end - time.monotonic())
+        except (TimeoutError, OSError, ApiFault) as error:
+            raise RuntimeError(f"no control plane at {self.url}: {error}\n{self.logs()}") from error
+
+    def stop(self) -> None:
+        """End what was started, the last first; the directory stays."""
+        for part in reversed(PARTS):
+            self.stop_part(part)
+
+    def start_part(self, part: str) -> None:
+        """Start one of PARTS again; see also :meth:`stop_part`."""
+        with (self.directory / f"{part}.log").open("ab") as log:
+            self._processes[part] = subprocess.Popen(
+                [*_program(part), *self._arguments(part)],
+                cwd=self.directory,
+                env={"PATH": os.environ["PATH"], "HOME": str(self.directory), "TMPDIR": str(self.directory)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=child_setup() if self.tied else None,
+            )
+
+    def stop_part(self, part: str, with_signal: int = signal.SIGTERM) -> None:
+        """End one of PARTS, and what it started, as a fault that a test wants; nothing happens where it does not run."""
+        process = self._processes.pop(part, None)
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(with_signal)
+        # The API server waits for open watches before it goes; nothing of a test is worth that.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes, by part."""
+        return {part: process.pid for part, process in self._processes.items()}
+
+    @property
+    def kubeconfig(self) -> str:
+        """The path of an administrator's kubeconfig."""
+        return str(self.directory / "admin.kubeconfig")
+
+    def kubeconfig_for(self, user: str, groups: collections.abc.Sequence[str] = (), namespace: str = "default") -> str:
+        """The path of a kubeconfig of a user with a certificate: without rights until a binding gives some."""
+        pair = self.authority.client(f"user-{user}", user, groups)
+        return self._write_kubeconfig(f"user-{user}", kubeconfig(self.url, self.ca, pair, namespace))
+
+    def kubeconfig_for_service_account(self, namespace: str, name: str, seconds: int = 3600) -> str:
+        """The path of a kubeconfig of a service account, which is created where there is none."""
+        if not self.api.find("v1", "ServiceAccount", name, namespace):
+            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
+            self.api.create(account)
+        token = self.api.token(namespace, name, seconds)
+        return self._write_kubeconfig(f"{namespace}-{name}", kubeconfig(self.url, self.ca, token, namespace))
+
+    def write_kubeconfig(self, name: str, token: str | None = None, url: str | None = None) -> str:
+        """The path of a kubeconfig of an administrator, or of a token's bearer, that goes to ``url``."""
+        return self._write_kubeconfig(name, kubeconfig(url or self.url, self.ca, token or self.administrator))
+
+    @property
+    def administrator(self) -> Pair:
+        """The certificate that may do everything."""
+        return self._pairs["admin"]
+
+    def api_for(self, user: str, groups: collections.abc.Sequence[str] = ()) -> Api:
+        return Api(self.url, self.ca, self.authority.client(f"user-{user}", user, groups))
+
+    def kubectl(self, *arguments: str, stdin: bytes = b"", kubeconfig: str | None = None) -> str:
+        """Run kubectl as an administrator: its output.
+
+        :raises subprocess.CalledProcessError: when it fails.
+        """
+        command = [*_program("kubectl"), f"--kubeconfig={kubeconfig or self.kubeconfig}", *arguments]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "TMPDIR": str(self.directory)}
+        done = subprocess.run(command, input=stdin, capture_output=True, check=False, env=environment)
+        if done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr.decode())
+        return done.stdout.decode()
+
+    def make_namespace(self, name: str, labels: collections.abc.Mapping[str, str] | None = None) -> None:
+        """A namespace that is ready for pods."""
+        self.api.create(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
+        )
+        wait(lambda: self.api.find("v1", "ServiceAccount", "default", name), f"the service account of {name}")
+
+    def add_node(self, name: str, labels: collections.abc.Mapping[str, str] | None = None) -> None:
+        """A node, which becomes ready at once."""
+        own = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **(labels or {})}
+        self.api.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": own}})
+
+    def map_ports(
+        self, namespace: str, ports: collections.abc.Mapping[int, int], pods: collections.abc.Sequence[str] = ()
+    ) -> None:
+        """Ports of pods (all of the namespace, unless ``pods`` names some) are ports of loopback: a real server lives there.
+
+        The kubelet starts anew, which ends what runs through it.
+        """
+        selector = {"matchNamespaces": [namespace], "matchNames": list(pods)}
+        forwards = [
+            {"ports": [port], "target": {"address": "127.0.0.1", "port": local}} for port, local in ports.items()
+        ]
+        self._simulate("ClusterPortForward", {"selector": selector, "forwards": forwards})
+
+    def allow_exec(
+        self,
+        namespace: str,
+        environment: collections.abc.Mapping[str, str] | None = None,
+        pods: collections.abc.Sequence[str] = (),
+        work_dir: str = "",
+        user_id: int | None = None,
+        containers: collections.abc.Sequence[str] = (),
+    ) -> None:
+        """What is executed in pods of the namespace runs here, with ``environment`` (PATH among it), in ``work_dir``.
+
+        The kubelet starts anew, which ends what runs through it.
+        """
+        given = {"PATH": os.environ["PATH"], **(environment or {})}
+        local: Object = {"envs": [{"name": name, "value": value} for name, value in given.items()]}
+        if work_dir:
+            local["workDir"] = work_dir
+        if user_id is not None:
+            local["securityContext"] = {"runAsUser": user_id, "runAsGroup": user_id}
+        target = {"containers": list(containers), "local": local}
+        selector = {"matchNamespaces": [namespace], "matchNames": list(pods)}
+        self._simulate("ClusterExec", {"selector": selector, "execs": [target]})
+
+    def set_log(self, namespace: str, pod: str, text: str) -> None:
+        """What a pod's containers wrote, each line at the moment of this call."""
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S.000000000Z", time.gmtime())
+        path = self.directory / f"{namespace}-{pod}.pod-log"
+        path.write_text("".join(f"{moment} stdout F {line}\n" for line in text.splitlines()), encoding="utf-8")
+        selector = {"matchNamespaces": [namespace], "matchNames": [pod]}
+        self._simulate("ClusterLogs", {"selector": selector, "logs": [{"logsFile": str(path), "follow": False}]})
+
+    def serve_snapshots(self) -> None:
+        """From now on there are VolumeSnapshots, which the storage takes; see ``storage`` for those that fail."""
+        definitions.define(self.api, *definitions.snapshot_definitions())
+        self.api.apply(storage.snapshot_class())
+
+    def volume_directory(self, namespace: str, claim: str) -> pathlib.Path:
+        """Where what is in a bound claim's volume really is."""
+        bound = self.api.get("v1", "PersistentVolumeClaim", claim, namespace)
+        volume = self.api.get("v1", "PersistentVolume", bound["spec"]["volumeName"])
+        return self.directory / "volumes" / volume["spec"]["csi"]["volumeHandle"]
+
+    def compact(self) -> None:
+        """Forget all history now: continued lists and watches of before get 410, as after some minutes elsewhere."""
+        revision = self.api.request("GET", "/api/v1/namespaces", limit=1)["metadata"]["resourceVersion"]
+        etcd_request(self.directory / "localhost:1", "/v3/kv/compaction", {"revision": revision, "physical": True})
+
+    def logs(self, lines: int = 15) -> str:
+        """The ends of all logs, for a failure's message."""
+        found = []
+        for part in PARTS:
+            with contextlib.suppress(FileNotFoundError):
+                text = (self.directory / f"{part}.log").read_text(encoding="utf-8", errors="replace")
+                found.append(f"--- {part}\n" + "\n".join(line[:400] for line in text.splitlines()[-lines:]))
+        return "\n".join(found)
+
+    def _prepare(self) -> None:
+        self.authority = Authority(self.directory / "credentials")
+        self.ca = self.authority.certificate
+        self.serving = self.authority.server("server")
+        self._tokens = self.authority.signing_key("service-accounts")
+        self._pairs = {name: self.authority.client(name, *who) for name, who in _USERS.items()}
+        for name, pair in self._pairs.items():
+            self._write_kubeconfig(name, kubeconfig(self.url, self.ca, pair))
+        self.api = Api(self.url, self.ca, self._pairs["admin"])
+        etcd = {
+            "name": "test",
+            "data-dir": str(self.directory / "etcd"),
+            "listen-client-urls": _ETCD,
+            "advertise-client-urls": _ETCD,
+            "listen-peer-urls": "unix://localhost:2",
+            "initial-advertise-peer-urls": "unix://localhost:2",
+            "initial-cluster": "test=unix://localhost:2",
+            "unsafe-no-fsync": True,
+            "log-level": "error",
+        }
+        (self.directory / "etcd.yaml").write_text(json.dumps(etcd), encoding="utf-8")
+        self._write_simulation()
+
+    def _arguments(self, part: str) -> list[str]:
+        """What each program is started with."""
+        own = str(self.directory / f"{part}.kubeconfig")
+        if part == "etcd":
+            return ["--config-file=etcd.yaml"]
+        if part == "kube-apiserver":
+            kubelet = self._pairs["kubelet-client"]
+            return [
+                f"--etcd-servers={_ETCD}",
+                "--bind-address=127.0.0.1",
+                f"--secure-port={self.port}",
+                f"--tls-cert-file={self.serving.certificate}",
+                f"--tls-private-key-file={self.serving.key}",
+                f"--client-ca-file={self.ca}",
+                "--authorization-mode=RBAC",
+                "--anonymous-auth=false",
+                "--allow-privileged=true",
+                "--service-cluster-ip-range=10.96.0.0/16",
+                # No endpoints of its own: an address of loopback is none that a cluster could announce.
+                "--endpoint-reconciler-type=none",
+                f"--service-account-key-file={self._tokens.certificate}",
+                f"--service-account-signing-key-file={self._tokens.key}",
+                "--service-account-issuer=https://kubernetes.default.svc",
+                f"--kubelet-certificate-authority={self.ca}",
+                f"--kubelet-client-certificate={kubelet.certificate}",
+                f"--kubelet-client-key={kubelet.key}",
+                "--kubelet-preferred-address-types=InternalIP",
+                "--enable-aggregator-routing=false",
+                "--profiling=false",
+            ]
+        if part == "kube-controller-manager":
+            return [
+                f"--kubeconfig={own}",
+                "--leader-elect=false",
+                "--secure-port=0",
+                "--use-service-account-credentials=true",
+                f"--service-account-private-key-file={self._tokens.key}",
+                f"--root-ca-file={self.ca}",
+                "--kube-api-qps=500",
+                "--kube-api-burst=1000",
+                "--pvclaimbinder-sync-period=1s",
+                "--horizontal-pod-autoscaler-sync-period=2s",
+            ]
+        if part == "storage":
+            return [self.url, str(self.directory)]
+        if part == "kube-scheduler":
+            return [f"--kubeconfig={own}", "--leader-elect=false", "--secure-port=0", "--kube-api-qps=500",
+                    "--kube-api-burst=1000"]  # fmt: skip
+        return [
+            f"--kubeconfig={own}",
+            "--config=kwok.yaml",
+            "--manage-all-nodes=true",
+            "--node-ip=127.0.0.1",
+            f"--node-port={self.kubelet_port}",
+            f"--server-address=127.0.0.1:{self.kubelet_port}",
+            f"--tls-cert-file={self.serving.certificate}",
+            f"--tls-private-key-file={self.serving.key}",
+            "--cidr=10.244.0.0/16",
+            "--node-lease-duration-seconds=40",
+        ]
+
+    def _simulate(self, kind: str, spec: Object) -> None:
+        document = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": kind, "spec": spec}
+        # The first that fits is taken: what is said last counts.
+        self._simulated.insert(0, {**document, "metadata": {"name": f"simulated-{len(self._simulated)}"}})
+        self._write_simulation()
+        self.stop_part("kwok")
+        self.start_part("kwok")
+        self._wait_kubelet()
+
+    def _write_simulation(self) -> None:
+        documents = "\n---\n".join(json.dumps(document) for document in [*stages(), *self._simulated])
+        (self.directory / "kwok.yaml").write_text(documents + "\n", encoding="utf-8")
+
+    def _wait_kubelet(self) -> None:
+        def reached() -> bool:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.kubelet_port), 1):
+                return True
+            return False
+
+        wait(reached, "kwok")
+
+    def _wait_ready(self, end: float) -> None:
+        while True:
+            try:
+                self.api.request("GET", "/readyz")
+                return
+            except (OSError, ApiFault):
+                gone = [part for part, process in self._processes.items() if process.poll() is not None]
+                if gone or time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
+    def _write_kubeconfig(self, name: str, content: Object) -> str:
+        return write_kubeconfig(self.directory / f"{name.replace(':', '-')}.kubeconfig", content)
+
+
+def _program(part: str) -> list[str]:
+    """The command of one of PARTS, or of kubectl."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if (
+        assets
+        and part not in ("kwok", "storage")
+        and all(os.access(os.path.join(assets, name), os.X_OK) for name in PARTS[:4])
+    ):
+        return [os.path.join(assets, part)]
+    if part == "storage":
+        return [sys.executable, "-B", storage.__file__]
+    return [program("kwok")] if part == "kwok" else [program("kubernetes"), part]
+
+
+def etcd_request(socket_path: pathlib.Path, path: str, document: Object) -> None:
+    """A request to etcd's JSON gateway."""
+    connection = http.client.HTTPConnection("localhost", timeout=30)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    with contextlib.closing(connection):
+        # Relative to where it is: longer paths do not fit a socket's address.
+        connection.sock.connect(os.path.relpath(socket_path) if len(str(socket_path)) > 100 else str(socket_path))
+        connection.request("POST", path, json.dumps(document), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        content = answer.read()
+    if answer.status != 200:
+        raise RuntimeError(f"etcd answered {answer.status} to {path}: {content.decode(errors='replace')[:300]}")
+
+
+@contextlib.contextmanager
+def running_cluster(nodes: int = 2) -> collections.abc.Iterator[KubernetesServer]:
+    """A new control plane, tied to this process; stopped and deleted at the end."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="srk-"))
+    server = KubernetesServer(directory)
+    try:
+        server.start(nodes)
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)

@@ -68,12 +68,12 @@ class KubernetesServer:
         """
         self._prepare()
         for part in PARTS:
-            _program(part)  # built by the first use, which takes longer than any start
+            command(part)  # built by the first use, which takes longer than any start
         end = time.monotonic() + seconds
         try:
             for part in PARTS[:2]:
                 self.start_part(part)
-            self._wait_ready(end)
+            self.wait_ready(end - time.monotonic())
             for part in PARTS[2:]:
                 self.start_part(part)
             self.api.create(*storage.class_objects())
@@ -95,7 +95,7 @@ class KubernetesServer:
         """Start one of PARTS again; see also :meth:`stop_part`."""
         with (self.directory / f"{part}.log").open("ab") as log:
             self._processes[part] = subprocess.Popen(
-                [*_program(part), *self._arguments(part)],
+                [*command(part), *self._arguments(part)],
                 cwd=self.directory,
                 env={"PATH": os.environ["PATH"], "HOME": str(self.directory), "TMPDIR": str(self.directory)},
                 stdin=subprocess.DEVNULL,
@@ -159,11 +159,11 @@ class KubernetesServer:
 
         :raises subprocess.CalledProcessError: when it fails.
         """
-        command = [*_program("kubectl"), f"--kubeconfig={kubeconfig or self.kubeconfig}", *arguments]
+        call = [*command("kubectl"), f"--kubeconfig={kubeconfig or self.kubeconfig}", *arguments]
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "TMPDIR": str(self.directory)}
-        done = subprocess.run(command, input=stdin, capture_output=True, check=False, env=environment)
+        done = subprocess.run(call, input=stdin, capture_output=True, check=False, env=environment)
         if done.returncode:
-            raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr.decode())
+            raise subprocess.CalledProcessError(done.returncode, call, done.stdout, done.stderr.decode())
         return done.stdout.decode()
 
     def make_namespace(self, name: str, labels: collections.abc.Mapping[str, str] | None = None) -> None:
@@ -337,6 +337,9 @@ class KubernetesServer:
         self._simulated.insert(0, {**document, "metadata": {"name": f"simulated-{len(self._simulated)}"}})
         self._write_simulation()
         self.stop_part("kwok")
+        # It has another name each time, and waits for the leases of the nodes to run out otherwise.
+        for lease in self.api.list("coordination.k8s.io/v1", "Lease", "kube-node-lease"):
+            self.api.delete("coordination.k8s.io/v1", "Lease", lease["metadata"]["name"], "kube-node-lease", gone_s=0)
         self.start_part("kwok")
         self._wait_kubelet()
 
@@ -352,7 +355,9 @@ class KubernetesServer:
 
         wait(reached, "kwok")
 
-    def _wait_ready(self, end: float) -> None:
+    def wait_ready(self, seconds: float = 30) -> None:
+        """Wait until the API server says that it is ready."""
+        end = time.monotonic() + seconds
         while True:
             try:
                 self.api.request("GET", "/readyz")
@@ -367,7 +372,7 @@ class KubernetesServer:
         return write_kubeconfig(self.directory / f"{name.replace(':', '-')}.kubeconfig", content)
 
 
-def _program(part: str) -> list[str]:
+def command(part: str) -> list[str]:
     """The command of one of PARTS, or of kubectl."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if (

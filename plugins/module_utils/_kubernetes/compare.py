@@ -130,7 +130,7 @@ def _compare_lists(
         if sorted(map(repr, desired)) != sorted(map(repr, live)):
             found.append(FieldDifference(path, desired, live, keys))
         return
-    key_names = _item_key(desired, live)
+    key_names = _key_names(desired, live)
     if key_names is None:
         for index in range(max(len(desired), len(live))):
             ours = desired[index] if index < len(desired) else ABSENT
@@ -151,12 +151,18 @@ def _compare_lists(
         found.append(FieldDifference(f"{path} (order)", names, [",".join(map(str, each)) for each in places], keys))
 
 
-def _item_key(desired: list[t.Any], live: list[t.Any]) -> tuple[str, ...] | None:
-    """The names of the fields that tell the items of both lists apart."""
-    if not all(isinstance(item, dict) for item in (*desired, *live)):
+def item_key(*lists: list[t.Any]) -> t.Callable[[Object], tuple[t.Any, ...]] | None:
+    """What names an item in each of the lists; None where nothing does."""
+    names = _key_names(*lists)
+    return None if names is None else lambda item: _identity(item, names)
+
+
+def _key_names(*lists: list[t.Any]) -> tuple[str, ...] | None:
+    """The names of the fields that tell the items of every list apart."""
+    if not all(isinstance(item, dict) for items in lists for item in items):
         return None
     for names in _ITEM_KEYS:
-        if all(_names_all(items, names) for items in (desired, live)):
+        if all(_names_all(items, names) for items in lists):
             return names
     return None
 

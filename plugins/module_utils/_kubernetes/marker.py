@@ -4,7 +4,7 @@
 
 """Which environment a namespace or a cluster belongs to, kept in a ConfigMap that backups skip and restores leave alone.
 
-It lies in the namespace itself, and in ``kube-system`` for what is cluster-scoped. Beside the name it holds the highest
+It lies in the namespace itself, and in ``kube-system`` for what belongs to no single one. Beside the name it holds the highest
 lease epoch that has written there, per component, because a store cannot fence a cluster.
 """
 
@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, LeaseLost, Refused
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import FIELD_MANAGER, quoted
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import quoted
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import Conflict, NotFound
 
 if t.TYPE_CHECKING:
@@ -48,13 +48,9 @@ class Marker:
         return f"environment {self.name}{since}"
 
 
-def marker_namespace(scope: str, namespace: str | None) -> str:
-    """Where the marker of a component lies. ``scope``: namespace, selection or cluster."""
-    if scope == "cluster":
-        return CLUSTER_NAMESPACE
-    if not namespace:
-        raise InvalidInput("a component of this scope needs a namespace", expected="component_kubernetes_namespace")
-    return namespace
+def marker_namespace(namespace: str | None) -> str:
+    """Where the marker of a component lies that has one namespace, or none, or several."""
+    return namespace or CLUSTER_NAMESPACE
 
 
 def marker_path(namespace: str) -> str:
@@ -153,14 +149,13 @@ def _change(cluster: Cluster, namespace: str, change: t.Callable[[dict[str, str]
         data = {str(key): str(value) for key, value in ((document or {}).get("data") or {}).items()}
         if not change(data):
             return
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": data}
-        query = {"fieldManager": FIELD_MANAGER}
+        body: dict[str, t.Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": data}
         try:
             if document is None:
-                cluster.create(f"/api/v1/namespaces/{quoted(namespace)}/configmaps", body, query)
+                cluster.create(f"/api/v1/namespaces/{quoted(namespace)}/configmaps", body)
             else:
                 body["metadata"] = {**document["metadata"], "managedFields": None}
-                cluster.replace(marker_path(namespace), body, query)
+                cluster.update(marker_path(namespace), body)
             return
         except (Conflict, NotFound):
             # A namespace that is not there stays so; a marker that came or went meanwhile is read again.

@@ -1,0 +1,212 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where a restore goes: that it may, that it is the environment that is meant, and that nobody with a newer lease was there."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, Refused
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import before, marker
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.applying import HOLDS_DATA
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster, quoted
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.content import Item, Name, Recorded, recorded
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery import Kind
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.plan import CREATE, Change, Extra, Plan
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.rename import renamed
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.scope import Scope
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import Choice, candidates
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.wanted import RestoreWanted
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
+
+if t.TYPE_CHECKING:
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+
+Content = dict[Kind, dict[Name, Item]]
+
+REFUSE, SKIP, RECREATE = "refuse", "skip", "recreate"
+
+
+@dataclasses.dataclass
+class RestoreRequest(RestoreWanted):
+    """What is wanted; durations in seconds. The names are those of the module's options.
+
+    :ivar scope: of the component, as the inventory has it. :ivar target_namespace: None for the recorded one.
+    :ivar conflicts: refuse, skip or recreate what cannot be changed. :ivar recipients: for what is overwritten.
+    """
+
+    scope: Scope = dataclasses.field(default_factory=lambda: Scope("cluster"))
+    before: datetime.datetime | None = None
+    target_namespace: str | None = None
+    conflicts: str = REFUSE
+    prune: bool = False
+    jobs: int = 8
+    timeout: float = 120.0
+    recipients: t.Sequence[str] = ()
+
+
+class Target:
+    """The questions that are asked before anything is changed."""
+
+    def __init__(self, request: RestoreRequest, repository: Repository, cluster: Cluster) -> None:
+        self._request = request
+        self._repository = repository
+        self._cluster = cluster
+        self._component = request.component
+
+    @property
+    def namespace(self) -> str | None:
+        """Where the objects go; None for several namespaces, or none."""
+        return self._request.target_namespace or self._request.scope.namespace
+
+    @property
+    def beside(self) -> bool:
+        """Whether they go to another place than they came from."""
+        return self._request.target_namespace not in (None, self._request.scope.namespace)
+
+    @property
+    def marker_namespace(self) -> str:
+        return marker.marker_namespace(self.namespace)
+
+    def points(self) -> tuple[list[RecoveryPoint], list[Choice]]:
+        """What to try in turn. A point by its id may also be one that an earlier restore kept."""
+        request = self._request
+        listing = list_points(self._repository, self._component)
+        known = {point.point_id for point in listing.points} | {item.point_id for item in listing.damaged}
+        if request.recovery_point != "newest" and request.recovery_point not in known:
+            kept = list_points(self._repository, before.before_component(self._component))
+            if any(point.point_id == request.recovery_point for point in kept.points):
+                listing = kept
+        return candidates(listing, request.recovery_point, request.before, request.fallback_points)
+
+    def require_same_scope(self, point: RecoveryPoint) -> Recorded:
+        """The manifest's content; refuses a point of another namespace or selection than the inventory's."""
+        found, scope = recorded(point), self._request.scope
+        there = Scope(found.scope, found.namespace, found.selector)
+        if there != scope:
+            raise InvalidInput(
+                f"recovery point {point.point_id} is of another scope",
+                self._component,
+                expected=scope.words,
+                found=there.words,
+                next_command="correct component_kubernetes_scope, component_kubernetes_namespace or"
+                " component_kubernetes_selector; to restore into another namespace: restore_target_namespace",
+            )
+        return found
+
+    def placed(self, content: Content) -> Content:
+        """The content as it is to be at its target."""
+        if not self.beside:
+            return content
+        old, new = str(self._request.scope.namespace), str(self._request.target_namespace)
+        placed: Content = {}
+        for kind, items in content.items():
+            if kind.namespaced or kind.kind == "Namespace":
+                placed[kind] = rewritten(items.values(), lambda document: renamed(document, old, new))
+        return placed
+
+    def refuse_other_environment(self) -> bool:
+        """Whether the target is marked as this environment's; refuses another's mark."""
+        found = marker.refuse_other_environment(
+            self._cluster, self.marker_namespace, self._repository.environment, self._component
+        )
+        return found is not None
+
+    def refuse_unmarked(self, acting: t.Sequence[Change], extras: t.Sequence[Extra]) -> None:
+        """A target without a mark passes only when nothing live would be overwritten, and its namespace holds nothing else."""
+        there = [change.item.label for change in acting if change.action != CREATE]
+        if self.namespace:
+            there += [extra.label for extra in extras]
+        marker.refuse_unmarked(
+            self._cluster, self.marker_namespace, self._repository.environment, self._component, there
+        )
+
+    def mark(self, epoch: int) -> None:
+        """The target is this environment's, and ours alone. Does nothing while its namespace is still to come."""
+        namespace = self.marker_namespace
+        if not self._cluster.exists(f"/api/v1/namespaces/{quoted(namespace)}"):
+            return
+        marker.stamp(self._cluster, namespace, self._repository.environment)
+        marker.raise_fence(self._cluster, namespace, self._component, epoch)
+
+    def ensure_namespace(self) -> None:
+        """For points without the namespace's own object."""
+        namespace = self.namespace
+        if namespace and not self._cluster.exists(f"/api/v1/namespaces/{quoted(namespace)}"):
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+            self._cluster.create("/api/v1/namespaces", body)
+
+    # -- what may be done --------------------------------------------------------------------------------------------
+
+    def refuse_what_cannot_be(self, plan: Plan, acting: t.Sequence[Change]) -> None:
+        """Kinds that are not served, and fields that cannot be changed, unless it was said what to do with them.
+
+        :arg acting: the changes that would be made.
+        """
+        if plan.unserved and self._request.conflicts != SKIP:
+            raise Refused(
+                "the cluster does not serve everything that was recorded; nothing was touched",
+                self._component,
+                expected="every recorded kind",
+                found="; ".join(plan.unserved),
+                next_command="install what defines them, or leave them out: the same command"
+                " with -e restore_conflicts=skip",
+            )
+        conflicts = [change for change in plan.touches_live if change.conflicts]
+        if conflicts and self._request.conflicts == REFUSE:
+            raise self._conflicting(
+                conflicts, "the same command with -e restore_conflicts=skip, or -e restore_conflicts=recreate"
+            )
+        lasting = [
+            change
+            for change in conflicts
+            if self._request.conflicts == RECREATE and (change.kind.group, change.kind.kind) in HOLDS_DATA
+        ]
+        if lasting:
+            kept = HOLDS_DATA[lasting[0].kind.group, lasting[0].kind.kind]
+            raise self._conflicting(
+                lasting, f"deleting it would destroy {kept}; the same command with -e restore_conflicts=skip"
+            )
+
+    def _conflicting(self, conflicts: t.Sequence[Change], next_command: str) -> Refused:
+        named = [
+            f"{change.item.label}: " + ", ".join(f"{each.path} ({each.message})" for each in change.conflicts[:3])
+            for change in conflicts[:5]
+        ]
+        more = f"; and {len(conflicts) - 5} more objects" if len(conflicts) > 5 else ""
+        return Refused(
+            f"{len(conflicts)} objects cannot be changed to what was recorded; nothing was touched",
+            self._component,
+            expected="fields that the server lets be changed",
+            found="; ".join(named) + more,
+            next_command=next_command,
+        )
+
+    def require_confirm(self, touched: t.Sequence[Change], pruned: t.Sequence[Extra]) -> None:
+        """What is live is only overwritten or deleted for who names the component."""
+        if not (touched or pruned) or self._request.confirm == self._component:
+            return
+        labels = [change.item.label for change in touched] + [f"{extra.label} (deleted)" for extra in pruned]
+        more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+        raise Refused(
+            f"{len(labels)} live objects would be overwritten",
+            self._component,
+            expected=f"restore_confirm={self._component}",
+            found=f"{self._request.confirm or 'nothing'}; live: {', '.join(labels[:3])}{more}",
+            next_command=f"the same command with --limit {self._component} -e restore_confirm={self._component}",
+        )
+
+
+def rewritten(items: t.Iterable[Item], change: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]) -> dict[Name, Item]:
+    """The items with another form of their objects, under the names that these have."""
+    found = {}
+    for item in items:
+        document = change(item.document())
+        name = Name(document["metadata"].get("namespace") or "", document["metadata"]["name"])
+        found[name] = Item.of(item.kind, name, document)
+    return found

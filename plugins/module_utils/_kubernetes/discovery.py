@@ -51,10 +51,11 @@ class Kind:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A kind that is served and no content."""
+    """A kind that is served and not taken. ``excluded``: somebody wanted it so, although it is content."""
 
     label: str
     reason: str
+    excluded: bool = False
 
 
 @dataclass

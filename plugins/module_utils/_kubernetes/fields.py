@@ -61,6 +61,8 @@ _LABELS = frozenset(
         "service.kubernetes.io/headless",
     )
 )
+#: Content although a controller made it, as a StatefulSet's does claims: not everything that it set is set again.
+_MADE_FOR_US = frozenset((("", "PersistentVolumeClaim"), ("", "PersistentVolume")))
 _JOB_LABELS = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")
 _TOKEN_VOLUME = "kube-api-access-"
 _TOKEN_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -72,7 +74,9 @@ def desired(obj: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     Owners are noted by name in the annotation :data:`OWNERS`.
     """
     ownership = Ownership(obj)
-    kept = ownership.without_server_fields(copy.deepcopy(dict(obj)))
+    kept = copy.deepcopy(dict(obj))
+    if (_group(obj), str(obj.get("kind"))) not in _MADE_FOR_US:
+        kept = ownership.without_server_fields(kept)
     for name in ("apiVersion", "kind"):
         kept[name] = obj.get(name)
     kept["metadata"] = _metadata(obj, kept.get("metadata") or {})

@@ -18,6 +18,7 @@ SERVER_MANAGERS = frozenset(
         "kubelet",
         "cloud-controller-manager",
         "api-priority-and-fairness-config-producer-v1",
+        "clusterrole-aggregation-controller",
     )
 )
 Path = tuple[str, ...]
@@ -46,7 +47,10 @@ def made_by_server(obj: t.Mapping[str, t.Any]) -> str | None:
 
 
 class Ownership:
-    """Which fields of one object were meant, and which only the server set."""
+    """Which fields of one object were meant, and which only the server set.
+
+    Of what is no live object (it has no uid: a manifest, or what :func:`fields.desired` made) everything was meant.
+    """
 
     def __init__(self, obj: t.Mapping[str, t.Any]) -> None:
         entries = entries_of(obj)
@@ -57,10 +61,12 @@ class Ownership:
         self._server = _union(
             entry for entry in entries if _is_server(entry) and entry.get("subresource") not in ("scale", "status")
         )
-        self.known = bool(entries)
+        self._live = bool((obj.get("metadata") or {}).get("uid"))
 
     def meant(self, path: Path) -> bool:
         """Whether somebody other than the server set the field at ``path``, or anything below it."""
+        if not self._live:
+            return True
         tree: t.Any = self._meant
         for step in path:
             tree = tree.get(f"f:{step}")
@@ -70,6 +76,8 @@ class Ownership:
 
     def meant_of_item(self, path: Path, keys: t.Mapping[str, t.Any], name: str) -> bool:
         """Whether somebody other than the server set the field ``name`` of the item with those keys in the list at ``path``."""
+        if not self._live:
+            return True
         tree: t.Any = self._meant
         for step in path:
             tree = tree.get(f"f:{step}")
@@ -83,7 +91,9 @@ class Ownership:
         return False
 
     def without_server_fields(self, obj: dict[str, t.Any]) -> dict[str, t.Any]:
-        """A copy without what only the server set."""
+        """A copy without what only the server set; all of it where nobody else set anything."""
+        if not self._meant:
+            return dict(obj)
         kept = _stripped(obj, self._server, self._meant)
         return kept if isinstance(kept, dict) else {}
 

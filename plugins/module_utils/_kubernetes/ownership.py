@@ -91,6 +91,8 @@ def _of_the_server(key: tuple[str, str], metadata: t.Mapping[str, t.Any]) -> boo
         return annotations.get("apf.kubernetes.io/autoupdate-spec") == "true"
     if key == ("", "ConfigMap"):
         return name in _ROOTS or (name == "extension-apiserver-authentication" and namespace == "kube-system")
+    if key == ("networking.k8s.io", "ServiceCIDR"):
+        return name == "kubernetes"
     if key in (("", "Service"), ("", "Endpoints")):
         return name == "kubernetes" and namespace == "default"
     return key == ("scheduling.k8s.io", "PriorityClass") and str(name).startswith("system-")

@@ -123,6 +123,35 @@ def test_targets_out_of_reach_are_refused_with_the_nearest_one(written: Written)
     assert written.untouched() == before
 
 
+def test_a_plan_looks_for_the_name_before_anything_is_stopped(written: Written) -> None:
+    before = written.untouched()
+    found = written.bank.restore(True, target_name="before the release")
+    refused(written, found, "no restore point before the release", "found: restore points before the accident")
+    planned = written.bank.restore(True, target_name="before the accident")
+    assert planned["changed"] and "shows only" not in planned["message"], planned
+    unknown = written.bank.restore(True, target_xid=written.late.xid)
+    assert (
+        f"whether the log leads to transaction {written.late.xid} shows only when it is replayed" in unknown["message"]
+    )
+    assert written.untouched() == before
+
+
+def test_a_plan_sees_what_is_cut_off_of_the_backup(written: Written) -> None:
+    before = written.untouched()
+    backups = written.bank.component.generation_dir() / "backup" / NAME
+    victim = max(backups.glob("*F/pg_data/base/*/*"), key=lambda path: path.stat().st_size)
+    kept = victim.read_bytes()
+    victim.write_bytes(kept[:-16])
+    try:
+        refused(written, written.bank.restore(True), "1 file of its backup is not as stored", victim.name.split(".")[0])
+    finally:
+        victim.write_bytes(kept)
+    with without(victim):
+        refused(written, written.bank.restore(True), "missing")
+    assert written.bank.restore(True)["changed"]
+    assert written.untouched() == before
+
+
 def test_a_segment_of_other_content_ends_the_recovery_with_an_error(written: Written) -> None:
     """Replaced by one that decompresses well: only its hash tells. PostgreSQL would have taken it for the end."""
     before = written.untouched()

@@ -211,6 +211,25 @@ def test_an_older_point_is_taken_when_the_newest_is_damaged(flights: Component) 
     assert flights.newest().level == "damaged"
 
 
+def test_a_plan_sees_what_is_cut_off(flights: Component) -> None:  # noqa: F811
+    """Before anything is stopped for a restore: an object that is shorter than its manifest says, or gone."""
+    good = flights.newest().point_id
+    flights.back_up()
+    bad = flights.newest().point_id
+    path = flights.object_file()
+    content = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(content[:-1])
+    message = refused(flights.restore(True, recovery_point=bad), "integrity")
+    assert "the length of" in message and f"expected: {len(content)} bytes" in message
+    planned = flights.restore(True)
+    assert planned["recovery_point"]["point_id"] == good, planned
+    path.unlink()
+    assert "is missing" in refused(flights.restore(True, recovery_point=bad), "integrity")
+    untouched(flights)
+    assert flights.newest().level == "taken"
+
+
 def test_no_secret_is_shown(flights: Component) -> None:  # noqa: F811
     """Neither the login's password nor what the database's settings hold is in any result."""
     flights.server.execute("ALTER DATABASE flights SET app.key = 'seCret-in-a-setting'")

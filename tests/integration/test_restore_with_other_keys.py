@@ -48,8 +48,14 @@ def test_restore_with_the_offline_key_only_and_after_a_rotation(
         point = taken["recovery_point"]["point_id"]
         pathlib.Path(online_file).unlink()
         component.server.execute("DROP TABLE f", "flights")
-        wrong = component.restore(recovery_point=point, encryption_identity_file=new_file)
-        assert wrong["error"]["kind"] == "wrong_identity", wrong
+        # Said by the plan already, before consumers are stopped, and with whose key it would open.
+        for check in (True, False):
+            wrong = component.restore(check, recovery_point=point, encryption_identity_file=new_file)
+            assert wrong["error"]["kind"] == "wrong_identity", wrong
+        planned = component.restore(True, recovery_point=point, encryption_identity_file=new_file)["error"]
+        assert planned["expected"] == "the identity of " + " or of ".join(sorted([online, offline])), planned
+        assert planned["found"] == f"that of {new}"
+        assert component.restore(True, recovery_point=point)["error"]["found"] == "none"
         lost = component.restore(recovery_point=point, encryption_identity_file=online_file)
         assert lost["error"]["kind"] == "wrong_identity" and online_file in lost["msg"], lost
         done = component.restore(recovery_point=point, encryption_identity_file=offline_file)

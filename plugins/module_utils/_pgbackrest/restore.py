@@ -28,6 +28,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.bringing 
     Bringing,
     Reached,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.foresight import foresee
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.live import Live
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.plan import Base, Plan, bases_for, plan
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.recovery import BrokenLog, TooEarly
@@ -116,8 +117,13 @@ class PitrRestore:
         with contextlib.ExitStack() as stack:
             if check_mode:
                 archives = stack.enter_context(self._archives(listing, live))
-                made = None if done else self._plan(bases, archives, passed_over, live)
-                return self._prediction(live, made, done)
+                if done:
+                    return self._prediction(live, None)
+
+                def planned(rest: t.Sequence[Base], choices: t.Sequence[Choice]) -> Plan:
+                    return self._plan(rest, archives, choices, live)
+
+                return self._prediction(live, *foresee(bases, passed_over, archives, planned, request.fallback_points))
             lease = stack.enter_context(self._exclusive())
             # What was chosen before may have expired while we waited.
             listing, bases, passed_over = self._choose()
@@ -190,7 +196,7 @@ class PitrRestore:
             sibling.require_space(made, os.path.dirname(live.data))
         return made
 
-    def _prediction(self, live: Live, made: Plan | None, done: bool) -> dict[str, t.Any]:
+    def _prediction(self, live: Live, made: Plan | None, unknown: str = "") -> dict[str, t.Any]:
         interrupted = bool(live.directories.state().get("swap"))
         kept = [_kept_facts(item) for item in live.directories.kept()]
         expired = live.directories.expired(self._request.release_after, _clock.now())
@@ -200,7 +206,7 @@ class PitrRestore:
             return {**self._unchanged(live), **facts, "changed": changed}
         message = (
             f"would restore {made.target.words()} from {made.base.point.point_id} and {counted(len(made.audit.usable), 'segment')}"
-            f" beside {live.data}" + (", and swap" if live.holds == "data" else "")
+            f" beside {live.data}" + (", and swap" if live.holds == "data" else "") + unknown
         )
         return {"changed": True, "message": message, "plan": made.facts(), **self._point(made), **facts}
 

@@ -34,7 +34,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.chunks impo
 
 _RECIPIENT = re.compile(r"age1[0-9a-z]{10,4000}|ssh-(ed25519|rsa) [A-Za-z0-9+/=]{20,4000}( .*)?")
 _LONGEST_IDENTITY = 60_000  # bytes; must fit in a pipe's buffer, as it is written before anybody reads
-_NEXT = "set encryption_identity_file (or SRE_RUNBOOKS_AGE_IDENTITY_FILE) to the identity of one of the recipients"
+#: What to do about an identity that is missing or does not fit.
+NEXT = "set repository_encryption_identity_file (or SRE_RUNBOOKS_AGE_IDENTITY_FILE) to the identity of one of the recipients"
 #: How the two implementations say that none of the identities fits.
 _MISMATCH = re.compile(r"no identity matched|no matching keys|incorrect identity", re.IGNORECASE)
 
@@ -97,7 +98,7 @@ def decrypt(chunks: t.Iterator[bytes], identities: Identities) -> t.Iterator[byt
     """
     if not identities:
         raise WrongIdentity(
-            "is encrypted and no identity was given", expected="an age identity", found="none", next_command=_NEXT
+            "is encrypted and no identity was given", expected="an age identity", found="none", next_command=NEXT
         )
     program = age_program()
     if program is not None:
@@ -162,7 +163,7 @@ def _check_readable(path: str) -> None:
             pass
     except OSError as error:
         raise WrongIdentity(
-            "the age identity file cannot be read", expected=path, found=error.strerror, next_command=_NEXT
+            "the age identity file cannot be read", expected=path, found=error.strerror, next_command=NEXT
         ) from None
 
 
@@ -197,7 +198,7 @@ def _decryption_error(found: str) -> Exception:
             "cannot be decrypted with the identity given",
             expected="the identity of one of the recipients named in the recovery point",
             found="an identity that none of them is",
-            next_command=_NEXT,
+            next_command=NEXT,
         )
     if re.search(r"identity file|reading \"|malformed secret key|unknown identity", found):
         # age names the line, never the key; yet nothing of it is repeated here.
@@ -205,7 +206,7 @@ def _decryption_error(found: str) -> Exception:
             "the age identity is not one",
             expected="AGE-SECRET-KEY-1… or an SSH private key",
             found="something else",
-            next_command=_NEXT,
+            next_command=NEXT,
         )
     return IntegrityError("does not decrypt", expected="an age file that is whole", found=found)
 

@@ -16,6 +16,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     AssertionFailed,
+    IntegrityError,
     RunbookError,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
@@ -35,6 +36,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client im
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.fetch import (
     Fetched,
     fetch,
+    needed_objects,
     recorded_databases,
     total_bytes,
 )
@@ -42,12 +44,13 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.restore_t
     RestoreRequest,
     RestoreTarget,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.workplace import workplace
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery import fallback
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import Choice
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import Prover, exclusive
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.at_a_glance import require_readable
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.workplace import workplace
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.hardware import describe_hardware
@@ -106,6 +109,8 @@ class Restore:
                 self._target.require_confirm(session, targets)
             if check_mode:
                 if not done:
+                    points, passed_over = self._readable(points, passed_over)
+                    targets = self._target.targets(points[0])
                     self._target.preflight(session, points[0], targets, empty)
                 return self._prediction(session, points[0], passed_over, {} if done else targets, expired)
             with self._exclusive(session) as lease:
@@ -123,6 +128,28 @@ class Restore:
                 kept = [item.facts() for item in restored.kept_databases(session, self._component)]
                 changed = not done or bool(released) or interrupted
                 return {**result, "changed": changed, "released": released, "kept": kept}
+
+    def _readable(
+        self, points: t.Sequence[RecoveryPoint], passed_over: t.Sequence[Choice]
+    ) -> tuple[list[RecoveryPoint], list[Choice]]:
+        """Without the points before the first one that seems whole and opens: consumers are stopped for a reason only.
+
+        Raises the last point's own error when none is.
+        """
+        choices = list(passed_over)
+        for number, point in enumerate(points):
+            of_databases, others = needed_objects(point, list(self._target.targets(point)))
+            needed = [*others.values(), *(stored for objects in of_databases.values() for stored, _file in objects)]
+            try:
+                require_readable(self._repository, point, self._identities, needed)
+            except IntegrityError as error:
+                choices.append(Choice(point.point_id, point.consistency_time, "damaged", error.message))
+                self.warnings.append(f"recovery point {point.point_id} would be passed over: {error}")
+                if number == len(points) - 1:
+                    raise fallback.last_resort(error, self._component) from None
+            else:
+                return list(points[number:]), choices
+        raise AssertionError("there is always at least one point")
 
     def _done(self, session: Session, point: RecoveryPoint, targets: t.Mapping[str, str]) -> bool:
         if self._request.force:

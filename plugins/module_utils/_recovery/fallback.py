@@ -51,11 +51,12 @@ def restore_first_good(
             return result, choices
         warnings.append(f"recovery point {point.point_id} was passed over: {error}")
         if not left:
-            raise _last(error, point.component)
+            raise last_resort(error, point.component)
     raise AssertionError("there is always at least one point")
 
 
-def _last(error: RunbookError, component: str) -> RunbookError:
+def last_resort(error: RunbookError, component: str) -> RunbookError:
+    """The error about the last point there was, with what is left to do."""
     error.component = error.component or component
     if not isinstance(error, AssertionFailed):
         error.next_command = (

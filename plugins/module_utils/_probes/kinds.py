@@ -16,9 +16,22 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.encryption im
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.engine import Turnstile
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import HTTP
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import Connections
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.pitr_passphrase import PITR_PASSPHRASE
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import ApiSession
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_api import KUBERNETES_API
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_autoscalers import KUBERNETES_AUTOSCALERS
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_certificates import (
+    KUBERNETES_CERTIFICATES,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_events import KUBERNETES_EVENTS
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_ingresses import KUBERNETES_INGRESSES
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_nodes import KUBERNETES_NODES
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_pods import KUBERNETES_PODS
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_resources import KUBERNETES_RESOURCES
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_restarts import KUBERNETES_RESTARTS
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_services import KUBERNETES_SERVICES
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_volumes import KUBERNETES_VOLUMES
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_workloads import KUBERNETES_WORKLOADS
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.postgresql import POSTGRESQL
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.postgresql_archive import POSTGRESQL_ARCHIVE
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.process import PROCESS
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.recovery_point import RECOVERY_POINT
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tcp import TCP
@@ -29,13 +42,23 @@ KINDS: dict[str, Kind] = {
         HTTP,
         TCP,
         POSTGRESQL,
-        POSTGRESQL_ARCHIVE,
-        PITR_PASSPHRASE,
         RECOVERY_POINT,
         ENCRYPTION,
         BLAST_RADIUS,
         DISK,
         PROCESS,
+        KUBERNETES_API,
+        KUBERNETES_AUTOSCALERS,
+        KUBERNETES_CERTIFICATES,
+        KUBERNETES_EVENTS,
+        KUBERNETES_INGRESSES,
+        KUBERNETES_NODES,
+        KUBERNETES_PODS,
+        KUBERNETES_RESOURCES,
+        KUBERNETES_RESTARTS,
+        KUBERNETES_SERVICES,
+        KUBERNETES_VOLUMES,
+        KUBERNETES_WORKLOADS,
     )
 }
 
@@ -55,6 +78,7 @@ class Session:
         self.connections = Connections()
         self._turnstiles: dict[t.Any, Turnstile] = {}
         self._contexts: dict[t.Any, ssl.SSLContext] = {}
+        self._clusters: dict[t.Any, ApiSession] = {}
 
     def turnstile(self, target: t.Any, places: int = 64) -> Turnstile:
         """The one of that target."""
@@ -79,8 +103,17 @@ class Session:
             self._contexts[key] = context
         return self._contexts[key]
 
+    def kubernetes(self, options: dict[str, t.Any]) -> ApiSession:
+        """The one of that cluster and identity; nothing is asked of it yet."""
+        key = tuple(sorted((name, value) for name, value in options.items() if value is not None))
+        if key not in self._clusters:
+            self._clusters[key] = ApiSession(options)
+        return self._clusters[key]
+
     def close(self) -> None:
         self.connections.close()
+        for cluster in self._clusters.values():
+            cluster.close()
 
 
 def declare_all(declarations: t.Sequence[t.Any], session: Session) -> list[Probe]:

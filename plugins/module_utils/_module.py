@@ -146,6 +146,16 @@ PITR_OPTIONS: dict[str, t.Any] = {
 }
 
 
+#: Documented by the fragment ``sre.runbooks.terraform``; the names are those of community.general.terraform.
+TERRAFORM_OPTIONS: dict[str, t.Any] = {
+    "project_path": {"type": "path", "required": True},
+    "binary_path": {"type": "path"},
+    "workspace": {"type": "str"},
+    "environment_file": {"type": "path", "no_log": False},
+    "lock_timeout": {"type": "str", "default": "0"},
+    "timeout": {"type": "str", "default": "5m"},
+}
+
 #: What gets further where the place that raised the error could not know more, by the error's kind.
 _NEXT: dict[str, str] = {
     "invalid_input": "correct it in the inventory or on the command line and run the playbook again",

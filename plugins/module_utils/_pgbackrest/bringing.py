@@ -22,12 +22,14 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.plan impo
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.private_server import Place, PrivateServer
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.recovery import Recovery
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.restore_command import RestoreCommand
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import assertions, workplace
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import assertions
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import connect
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.marker import STANDARD_DATABASES
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import making_for
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import find_server
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.workplace import workplace
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing
 
 _WORKPLACE = "sre-pitr-"
@@ -190,8 +192,9 @@ class Bringing:
             control = sibling.require_identity(plan, bin_dir, copy, self.user)
             step.facts.update(size=base.size)
         with contextlib.ExitStack() as stack:
-            directory = stack.enter_context(workplace.workplace(_WORKPLACE, self.near, self.user))
-            sockets = stack.enter_context(workplace.workplace(_SOCKETS, None, self.user))
+            own = making_for(self.user)
+            directory = stack.enter_context(workplace(_WORKPLACE, self.near, own))
+            sockets = stack.enter_context(workplace(_SOCKETS, None, own))
             fetch = RestoreCommand(directory, tool.argv("archive-get", f"--pg1-path={copy}"), plan.audit, self.user)
             server = stack.enter_context(
                 PrivateServer(

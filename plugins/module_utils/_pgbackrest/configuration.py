@@ -21,8 +21,8 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.place import Place
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import read_password_file
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.workplace import workplace
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give, making_for
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.workplace import workplace
 
 #: Never expires by count, and never warns that it does not: retention is ours.
 _KEEP_ALL = "9999999"
@@ -182,7 +182,7 @@ def temporary_configuration(text: str, user: str | None) -> t.Iterator[str]:
 
     What a killed process left, which holds secrets, is removed by the next one that asks.
     """
-    with workplace("srb-pitr-", None, user) as directory:
+    with workplace("srb-pitr-", None, making_for(user)) as directory:
         path = os.path.join(directory, "pgbackrest.conf")
         write_configuration(path, text.replace("[global]\n", f"[global]\nlock-path={directory}/lock\n", 1), user)
         yield path

@@ -25,13 +25,13 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.bringing 
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.plan import Base, Plan, bases_for, plan
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.recovery import BrokenLog
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.target import Target
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import workplace
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import server_user
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import making_for, server_user
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.scratch import NOT_DURABLE, disk_kind
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.drill import Attempt, Drill, Found
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.wanted import DrillWanted
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.workplace import workplace
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing
 
 if t.TYPE_CHECKING:
@@ -132,7 +132,7 @@ class _Attempt(Attempt):
 
     @contextlib.contextmanager
     def scratch(self) -> t.Iterator[dict[str, t.Any]]:
-        with workplace.workplace(_WORKPLACE, self._request.scratch_dir, server_user()) as self._directory:
+        with workplace(_WORKPLACE, self._request.scratch_dir, making_for(server_user())) as self._directory:
             disk = disk_kind(self._directory)
             yield {"hardware": {"disk": disk}, **self._moment(), "not_durable": sorted(NOT_DURABLE)}
 

@@ -38,12 +38,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools imp
     find_tools,
     loads_into,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.workplace import workplace
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import require_engine
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.drill import Attempt, Drill, Found
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.wanted import DrillWanted
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.workplace import workplace
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing, select_point
 
 if t.TYPE_CHECKING:

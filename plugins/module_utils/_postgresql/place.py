@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pwd
 import socket
 import subprocess
 import tempfile
+import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
@@ -72,6 +74,11 @@ def make_directory(user: str | None, prefix: str = "srb-", near: str | None = No
         found=f"none of {', '.join(tried) or tempfile.gettempdir()}",
         next_command="name one with data_dir or scratch_dir",
     )
+
+
+def making_for(user: str | None) -> t.Callable[[str, str | None], str]:
+    """:func:`make_directory` for a :func:`workplace`, of prefix and neighbourhood."""
+    return functools.partial(make_directory, user)
 
 
 def give(path: str, user: str | None) -> None:

@@ -49,8 +49,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._recovery import fall
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import Choice
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import Prover, exclusive
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.at_a_glance import require_readable
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.workplace import workplace
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.at_a_glance import require_readable
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.hardware import describe_hardware

@@ -16,10 +16,11 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place, workplace
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import PostgresqlAddress
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.instance import Instance
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.tools import Tools
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery import workplace
 
 _PREFIX = "sre-drill-"
 # The path of a socket has to be short, whatever scratch_dir is.
@@ -64,7 +65,8 @@ def scratch_server(
     """
     remove_leftovers(near)
     user = place.server_user()
-    with workplace.workplace(_PREFIX, near, user) as directory, workplace.workplace(_SOCKETS, None, user) as sockets:
+    own = place.making_for(user)
+    with workplace.workplace(_PREFIX, near, own) as directory, workplace.workplace(_SOCKETS, None, own) as sockets:
         instance = Instance(os.path.join(directory, "data"), sockets, _PORT, tools.bin_dir, user)
         try:
             password = instance.initialise(durable=False)

@@ -15,26 +15,29 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder, provably_dead
 
 _OWNER = "owner.json"
 
 
 @contextlib.contextmanager
-def workplace(prefix: str, near: str | None, user: str | None = None) -> t.Iterator[str]:
+def workplace(prefix: str, near: str | None, make: t.Callable[[str, str | None], str] | None = None) -> t.Iterator[str]:
     """A new 0700 directory ``<prefix>…`` below ``near`` (by default, where temporary files are).
 
-    :arg user: the account that must reach it, when we are root.
+    :arg make: makes it of both, where another account than ours has to reach it.
     """
     remove_leftovers(prefix, near)
-    directory = place.make_directory(user, prefix, near)
+    directory = _made(prefix, near) if make is None else make(prefix, near)
     try:
         with open(os.path.join(directory, _OWNER), "w", encoding="utf-8") as file:
             json.dump(describe_holder(None), file)
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _made(prefix: str, near: str | None) -> str:
+    return tempfile.mkdtemp(prefix=prefix, dir=near if near and os.path.isdir(near) else None)
 
 
 def remove_leftovers(

@@ -108,7 +108,8 @@ def define(api: Api, *definitions: Object) -> None:
 
 
 def _established(api: Api, name: str) -> bool:
-    conditions = api.get(_DEFINITIONS, "CustomResourceDefinition", name).get("status", {}).get("conditions", [])
+    status = api.get(_DEFINITIONS, "CustomResourceDefinition", name).get("status", {})
+    conditions = status.get("conditions") or []
     return any(entry["type"] == "Established" and entry["status"] == "True" for entry in conditions)
 
 

@@ -77,7 +77,7 @@ def keep_before(
         by_kind.setdefault(kind, []).append(fields.canonical(fields.desired(json.loads(raw))))
     kinds = []
     for kind, lines in sorted(by_kind.items(), key=lambda pair: pair[0].label):
-        stored_name = f"objects/{kind.group or 'core'}/{kind.version}/{kind.resource}.jsonl{encoding.suffix}"
+        stored_name = f"{kind.group or 'core'}/{kind.version}/{kind.resource}.jsonl{encoding.suffix}"
         source = io.BytesIO(b"".join(sorted(lines)))
         writer.add(store_stream(repository.store, writer.object_key(stored_name), stored_name, source, encoding))
         kinds.append(
@@ -117,5 +117,7 @@ def _guide(component: str, point_id: str, kinds: t.Sequence[t.Mapping[str, t.Any
     for entry in kinds:
         name = str(entry["object"])
         tools = [tool for suffix, tool in ((".age", "age -d -i identity.txt"), (".zst", "zstd -d")) if suffix in name]
-        lines.append(" | ".join([f"cat '{name}'", *tools, "kubectl apply --server-side --force-conflicts -f -"]))
+        lines.append(
+            " | ".join([f"cat 'objects/{name}'", *tools, "kubectl apply --server-side --force-conflicts -f -"])
+        )
     return "\n".join([*lines, "```", ""])

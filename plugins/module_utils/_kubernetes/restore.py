@@ -245,6 +245,7 @@ class Restore:
                         self._identities,
                         self._progress or Progress(None),
                         lease.check,
+                        self._request.helper_image,
                     )
             self._phases.reached(f"before {name}")
 

@@ -19,6 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.plan import CREATE, Change, Extra, Plan
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.rename import renamed
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.scope import Scope
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volumes import HELPER_IMAGE
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import Choice, candidates
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.wanted import RestoreWanted
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
@@ -48,6 +49,7 @@ class RestoreRequest(RestoreWanted):
     jobs: int = 8
     timeout: float = 120.0
     recipients: t.Sequence[str] = ()
+    helper_image: str = HELPER_IMAGE
 
 
 class Target:

@@ -31,7 +31,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_re
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_services import KUBERNETES_SERVICES
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_volumes import KUBERNETES_VOLUMES
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes_workloads import KUBERNETES_WORKLOADS
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.pitr_passphrase import PITR_PASSPHRASE
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.postgresql import POSTGRESQL
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.postgresql_archive import POSTGRESQL_ARCHIVE
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.process import PROCESS
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.recovery_point import RECOVERY_POINT
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tcp import TCP
@@ -42,6 +44,8 @@ KINDS: dict[str, Kind] = {
         HTTP,
         TCP,
         POSTGRESQL,
+        POSTGRESQL_ARCHIVE,
+        PITR_PASSPHRASE,
         RECOVERY_POINT,
         ENCRYPTION,
         BLAST_RADIUS,

@@ -62,7 +62,7 @@ class VolumesCheck(KubernetesCheck):
                     findings.append(Finding("unknown", "/".join(claim), words))
             findings += [finding for claim, volume in known.items() for finding in self._judge(claim, volume)]
             measured += f", {len(known)} of {len(mounted)} mounted ones measured"
-            values.update(mounted=len(mounted), measured=len(known))
+            values.update(mounted=len(mounted), known=len(known))
             values["free_percent"] = {"/".join(claim): round(_free(volume), 2) for claim, volume in known.items()}
         return self.sum_up(measured, findings, **values)
 

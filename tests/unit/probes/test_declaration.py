@@ -27,6 +27,7 @@ GOOD: dict[str, dict[str, t.Any]] = {
     "blast_radius": {"repository": "file:///r", "environment_name": "local"},
     "disk": {"path": "/"},
     "process": {"pattern": "postgres"},
+    **{kind: {"context": "staging"} for kind in KINDS if kind.startswith("kubernetes_")},
 }
 
 

@@ -23,6 +23,8 @@ extends_documentation_fragment:
 requirements:
   - psycopg >= 3.1, for probes of kinds V(postgresql) and V(postgresql_archive)
   - pgbackrest >= 2.41, for probes of kind V(pitr_passphrase)
+  - kubernetes >= 31, for probes of the kubernetes kinds
+  - cryptography >= 38, for probes of kind V(kubernetes_certificates) that look at Secrets
 options:
   probes:
     description:
@@ -59,6 +61,34 @@ options:
         below C(warning_percent) is a warning."
       - "B(process): C(pid_file) (of M(sre.runbooks.background_process) or a common one) or C(pattern) (a regular
         expression on the command line); expects C(user), C(minimum) (default 1), C(maximum)."
+      - "The kubernetes kinds all take C(kubeconfig), C(context), C(host), C(api_key), C(api_key_file), C(ca_cert),
+        C(client_cert), C(client_key), C(validate_certs) and C(proxy), with the fallbacks that
+        M(sre.runbooks.kubernetes_consumers) has. Those of one cluster share a session, and each list is asked for once.
+        Where nothing else is said they take C(namespace) (default: all), C(selector) (a label selector) and C(ignore) (names
+        or patterns of objects). What the API does not tell this identity is V(unknown)."
+      - "B(kubernetes_api): expects an API server that is ready; C(latency_limit)."
+      - "B(kubernetes_workloads): expects at least C(minimum) (default 1) Deployments, StatefulSets, DaemonSets and Jobs (of a
+        CronJob its newest), each available, settled, and not left stopped by a restore. A rollout under way that serves is a
+        warning."
+      - "B(kubernetes_pods): expects no pod that is pending, not ready or terminating for more than C(grace) (default 2m), nor
+        one that cannot pull its image or crashes, with the reason."
+      - "B(kubernetes_restarts): expects no container with more than C(maximum) (default 3) restarts since its pod was made, the
+        last within C(window) (default 1h)."
+      - "B(kubernetes_autoscalers): expects HorizontalPodAutoscalers that can measure; one at its maximum is a warning."
+      - "B(kubernetes_services): expects a ready endpoint for each service."
+      - "B(kubernetes_ingresses): expects that each backend's service and port exist and have a ready endpoint."
+      - "B(kubernetes_certificates): expects certificates in Secrets of type kubernetes.io/tls and of cert-manager (C(sources),
+        any of secrets and cert_manager) that are valid for C(days) (default 7) more; below C(warning_days) (default 21) is a
+        warning. Keys are never kept nor shown."
+      - "B(kubernetes_events): C(namespace); expects at most C(maximum) (default 0) warnings within C(window) (default 1h),
+        grouped by reason; more is a warning, and more than C(fail_above) a failure. C(ignore) holds reasons."
+      - "B(kubernetes_nodes): C(selector), C(ignore); expects at least C(minimum) (default 1) nodes, each ready and under no
+        pressure; one that is cordoned is a warning."
+      - "B(kubernetes_volumes): expects claims that are bound and, with C(usage) (default true), have C(free_percent) (default
+        10) of space and inodes free, below C(warning_percent) (default 20) a warning. Usage is read from kubelets through the
+        API, with the right to C(get nodes/proxy), of claims that a pod has mounted."
+      - "B(kubernetes_resources): expects containers that use less than C(memory_percent) (default 95) of their memory limit;
+        C(warning_percent) (default 80) of any limit is a warning. Needs a cluster that serves metrics.k8s.io."
     type: list
     elements: dict
     required: true

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fnmatch
+import os
 import shlex
 import threading
 import typing as t
@@ -84,8 +85,17 @@ class ApiSession:
 
         with self._lock:
             if self._cluster is None:
-                self._cluster = connect(self._options, _PATIENCE)
+                self._cluster = connect({key: self._given(key) for key in CONNECTION}, _PATIENCE)
             return self._cluster
+
+    def _given(self, name: str) -> t.Any:
+        """An option, or what the environment says in its place, as for the options of modules."""
+        from ansible_collections.sre.runbooks.plugins.module_utils._module import KUBERNETES_OPTIONS
+
+        if self._options.get(name) is not None:
+            return self._options[name]
+        found = [os.environ[one] for one in KUBERNETES_OPTIONS[name]["fallback"][1] if os.environ.get(one)]
+        return CONNECTION[name].convert(found[0]) if found else None
 
     def list(self, path: str, selector: str | None = None) -> list[Object]:
         """The objects of a collection, as some moment of this call saw them. Not for Secrets: it keeps them."""

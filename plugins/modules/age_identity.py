@@ -64,7 +64,6 @@ recipient:
 import os
 import re
 import shutil
-import tempfile
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -72,6 +71,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, MissingRequirement
 from ansible_collections.sre.runbooks.plugins.module_utils._module import run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._process import run
+from ansible_collections.sre.runbooks.plugins.module_utils._whole_file import write_whole
 
 _IDENTITY = re.compile(r"^AGE-SECRET-KEY-1[0-9A-Z]+$", re.MULTILINE)
 _RECIPIENT = re.compile(r"^(?:# public key: )?(age1[0-9a-z]+)$", re.MULTILINE)
@@ -113,17 +113,6 @@ def recipient_of(path: str, recipient_path: str) -> str:
         return source.read(4096).strip()
 
 
-def write(path: str, text: str, mode: int) -> None:
-    """Put a file in place whole, with its mode from the first moment."""
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".")
-    with os.fdopen(handle, "w", encoding="utf-8") as target:
-        os.fchmod(target.fileno(), mode)
-        target.write(text)
-        target.flush()
-        os.fsync(target.fileno())
-    os.rename(temporary, path)
-
-
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     path = module.params["path"]
     recipient_path = module.params["recipient_path"] or os.path.join(os.path.dirname(path), "age-recipient.txt")
@@ -133,9 +122,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if not module.check_mode:
         if not exists:
             text, recipient = generate()
-            write(path, text, 0o600)
+            write_whole(path, text.encode("utf-8"), 0o600)
         if not known or not exists:
-            write(recipient_path, recipient + "\n", 0o644)
+            write_whole(recipient_path, (recipient + "\n").encode("utf-8"), 0o644)
     return {
         "changed": not (exists and known),
         "recipient": recipient,

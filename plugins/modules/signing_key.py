@@ -70,7 +70,6 @@ key_name:
 """
 
 import os
-import tempfile
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -82,6 +81,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.signature
     Signer,
     generate_key,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._whole_file import write_whole
 
 
 def public_key_of(path: str) -> PublicKey:
@@ -102,17 +102,6 @@ def holds(path: str, text: str) -> bool:
         return text.splitlines()[-1] in source.read(SIGNATURE_LIMIT).splitlines()
 
 
-def write(path: str, text: str, mode: int) -> None:
-    """Put a file in place whole, with its mode from the first moment."""
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".")
-    with os.fdopen(handle, "w", encoding="ascii") as target:
-        os.fchmod(target.fileno(), mode)
-        target.write(text)
-        target.flush()
-        os.fsync(target.fileno())
-    os.rename(temporary, path)
-
-
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     path = module.params["path"]
     public_path = module.params["public_key_path"] or os.path.splitext(path)[0] + ".pub"
@@ -122,9 +111,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if not module.check_mode:
         if public is None:
             secret, public = generate_key()
-            write(path, secret, 0o600)
+            write_whole(path, secret.encode("ascii"), 0o600)
         if not known:
-            write(public_path, public_text(public), 0o644)
+            write_whole(public_path, public_text(public).encode("ascii"), 0o644)
     return {
         "changed": not known,
         "public_key": str(public) if public else "",

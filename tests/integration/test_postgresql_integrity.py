@@ -13,6 +13,8 @@ import typing as t
 
 import pytest
 
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give, server_user
+from tests.servers.archived import public_directory
 from tests.servers.module_call import call_module
 from tests.servers.postgresql import Server, running_server
 
@@ -238,6 +240,26 @@ def test_a_copy_is_made_once_and_whole(server: Server, database: str, tmp_path: 
     )
     again = call_module("postgresql_copy", params)
     assert not again["changed"] and again["copy"] == done["copy"]
+
+
+def test_the_tablespaces_of_a_copy_are_its_own(server: Server, tmp_path: pathlib.Path) -> None:
+    with public_directory() as place:
+        live = place / "equal=fast"  # what stands between the two places in pg_basebackup's option
+        live.mkdir(0o700)
+        give(str(live), server_user())
+        server.execute(f"CREATE TABLESPACE fast LOCATION '{live}'")
+        server.execute("CREATE TABLE spaced TABLESPACE fast AS SELECT generate_series(1, 1000) n", "postgres")
+        dest = tmp_path / "copy"
+        try:
+            done = call_module("postgresql_copy", {"dest": str(dest), **server.params()})
+            assert done["changed"], done
+            (name,) = server.execute("SELECT pg_relation_filepath('spaced')")[0]
+            copied = dest / name
+            assert name.startswith("pg_tblspc/") and copied.resolve().is_relative_to(dest)
+            assert copied.read_bytes() == live.joinpath(*pathlib.Path(name).parts[2:]).read_bytes()
+        finally:
+            server.execute("DROP TABLE spaced", "postgres")
+            server.execute("DROP TABLESPACE fast")
 
 
 def test_a_damaged_and_a_stopped_server_are_copied_all_the_same(

@@ -10,6 +10,7 @@ sends itself SIGKILL: nothing is caught, closed or flushed, as when the kernel o
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import dataclasses
 import json
@@ -162,6 +163,9 @@ def _count_all(effects: _Effects) -> None:
 
     for name in ("link", "unlink", "rename", "replace", "mkdir", "rmdir", "symlink"):
         effects.count(os, name, lambda *args, _name=name, **_kwargs: f"{_name} {args[0]}")
+    effects.count(
+        builtins, "open", lambda path, mode="r", *_args, **_kwargs: f"open {path}" if set(mode) & set("wax+") else None
+    )
     effects.count(os, "open", lambda path, flags, *args, **_kwargs: f"create {path}" if flags & os.O_CREAT else None)
     effects.count(file_store._Writer, "write", lambda _self, data: f"write {len(data)} bytes of an object")
     effects.count(psycopg.Cursor, "execute", _statement)
@@ -221,6 +225,7 @@ def _serve() -> None:
     import zstandard  # noqa: F401
 
     from ansible_collections.sre.runbooks.plugins.modules import (  # noqa: F401
+        evidence,
         lease,
         postgresql_backup,
         postgresql_restore,

@@ -63,6 +63,8 @@ class Runbook(t.NamedTuple):
     again: t.Callable[[Disturbed], Outcome]
     quiet: t.Callable[[Disturbed], Outcome]
     prepare: t.Callable[[Disturbed], object] = lambda _component: None
+    #: What is left behind of its own, in words.
+    left: t.Callable[[Disturbed], list[str]] = lambda _component: []
 
 
 def _back_up(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
@@ -146,7 +148,7 @@ def problems_after(component: Disturbed, runbook: Runbook, outcome: Outcome) -> 
         problems.append(f"the run after the rerun: {quiet}")
     for run in (again, quiet):
         problems += [f"left by the rerun: {process}" for process in survivors(run.mark)]
-    return problems + _left(component)
+    return problems + runbook.left(component) + _left(component)
 
 
 def _left(component: Disturbed) -> list[str]:

@@ -16,16 +16,29 @@ import pytest
 
 from tests.robustness.module_process import Kill
 from tests.robustness.runbooks import RUNBOOKS, Disturbed, problems_after
+from tests.robustness.runbooks_beside import BESIDE
 from tests.robustness.scale import SEED, SOAK, counted
 
 #: Cases of each runbook in ``make test``; with ``make soak`` it is every one.
-SAMPLE = {"back up": 6, "restore": 5, "expire": 4, "rewrap": 4}
+SAMPLE = {
+    "back up": 6,
+    "restore": 5,
+    "expire": 4,
+    "rewrap": 4,
+    "evidence": 3,
+    "copy": 2,
+    "reindex": 3,
+    "run": 3,
+    "report": 3,
+}
+
 ENOUGH = 6
+ALL = {**RUNBOOKS, **BESIDE}
 
 
-@pytest.mark.parametrize("name", sorted(RUNBOOKS))
+@pytest.mark.parametrize("name", sorted(ALL))
 def test_killed_at_every_side_effect_converges(disturbed: Disturbed, results: t.Callable[..., None], name: str) -> None:
-    runbook = RUNBOOKS[name]
+    runbook = ALL[name]
     runbook.prepare(disturbed)
     whole = runbook.act(disturbed, None)
     assert not whole.failed, str(whole)

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock, _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput, Refused
@@ -31,17 +31,20 @@ from ansible_collections.sre.runbooks.plugins.module_utils._progress import Prog
 
 #: Lies in a whole copy, written last; without it a copy is none.
 RECORD = "sre_runbooks_copy.json"
+#: Where a copy has its tablespaces, by their oids; the links that the server follows point there.
+TABLESPACES = "sre_runbooks_tablespaces"
 #: What else has to fit beside the files, for the log that is written while they are copied.
 _ROOM = 1.05
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How the copy would be made: ``online`` or ``offline``; ``size`` in bytes."""
+    """How the copy would be made: ``online`` or ``offline``; ``size`` in bytes. ``tablespaces``: oid → directory."""
 
     method: str
     size: int
     tool: str | None = None
+    tablespaces: t.Mapping[str, str] = field(default_factory=dict)
 
 
 def existing(dest: str) -> dict[str, t.Any] | None:
@@ -73,8 +76,13 @@ def plan(address: PostgresqlAddress, data_dir: str | None, bin_dir: str | None) 
             row = connection.execute(
                 "SELECT coalesce(pg_catalog.sum(pg_catalog.pg_database_size(oid)), 0) FROM pg_catalog.pg_database"
             ).fetchone()
+            spaces = connection.execute(
+                "SELECT oid::text, pg_catalog.pg_tablespace_location(oid) FROM pg_catalog.pg_tablespace"
+                " WHERE spcname NOT IN ('pg_default', 'pg_global')"
+            ).fetchall()
             tools = find_tools(server_major(connection), bin_dir)
-            return Plan("online", int(row[0]) if row else 0, os.path.join(tools.bin_dir, "pg_basebackup"))
+            tool = os.path.join(tools.bin_dir, "pg_basebackup")
+            return Plan("online", int(row[0]) if row else 0, tool, dict(spaces))
     except ConnectionFailed as error:
         if data_dir is None:
             error.next_command = "give data_dir, so that a stopped server's files can be copied"
@@ -102,7 +110,8 @@ def make(
     os.mkdir(partial, 0o700)
     progress.step(f"copying the server's files to {dest}", chosen.size)
     if chosen.method == "online":
-        _through_the_server(t.cast(str, chosen.tool), address, partial, progress)
+        _through_the_server(chosen, address, partial, progress)
+        _link_tablespaces(chosen, partial, dest)
     else:
         _copy_files(t.cast(str, data_dir), partial, progress)
     record = {"taken": _clock.format_time(_clock.now()), "method": chosen.method, "size": _size(partial)}
@@ -130,8 +139,12 @@ def _refuse_without_room(parent: str, size: int) -> None:
         )
 
 
-def _through_the_server(tool: str, address: PostgresqlAddress, partial: str, progress: Progress) -> None:
-    argv = [tool, "--pgdata", partial, "--format=plain", "--wal-method=stream", "--checkpoint=fast"]
+def _through_the_server(chosen: Plan, address: PostgresqlAddress, partial: str, progress: Progress) -> None:
+    argv = [t.cast(str, chosen.tool), "--pgdata", partial, "--format=plain", "--wal-method=stream", "--checkpoint=fast"]
+    for oid, directory in chosen.tablespaces.items():
+        # Left to itself it would put them where they are: over the live ones, were those not in the way.
+        copied = os.path.join(os.path.abspath(partial), TABLESPACES, oid)
+        argv.append("--tablespace-mapping=" + "=".join(path.replace("=", "\\=") for path in (directory, copied)))
     argv += ["--no-verify-checksums", "--no-password", "--label=sre.runbooks"]
     with ProcessGroup(argv, "copying the server's files", address.environment()) as group:
         seen = 0
@@ -147,6 +160,14 @@ def _through_the_server(tool: str, address: PostgresqlAddress, partial: str, pro
                 "give the role REPLICATION and an entry in pg_hba.conf, or stop the server and give data_dir"
             )
             raise
+
+
+def _link_tablespaces(chosen: Plan, partial: str, dest: str) -> None:
+    """Let the copy's links name the copied tablespaces, where they will be once the copy has its name."""
+    for oid in chosen.tablespaces:
+        link = os.path.join(partial, "pg_tblspc", oid)
+        os.unlink(link)
+        os.symlink(os.path.join(os.path.abspath(dest), TABLESPACES, oid), link)
 
 
 def _copy_files(data_dir: str, partial: str, progress: Progress) -> None:

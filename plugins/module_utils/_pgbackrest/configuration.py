@@ -14,7 +14,6 @@ import contextlib
 import dataclasses
 import os
 import pwd
-import secrets
 import stat
 import typing as t
 
@@ -23,6 +22,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.place imp
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import read_password_file
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give, making_for
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.workplace import workplace
+from ansible_collections.sre.runbooks.plugins.module_utils._whole_file import write_whole
 
 #: Never expires by count, and never warns that it does not: retention is ours.
 _KEEP_ALL = "9999999"
@@ -147,19 +147,7 @@ def write_configuration(path: str, text: str, user: str | None) -> None:
         if not os.path.isdir(directory):
             os.makedirs(directory, 0o700)
             give(directory, user)
-        fresh = f"{path}.{secrets.token_hex(4)}"
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            give(fresh, user)
-            os.replace(fresh, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(fresh)
-            raise
+        write_whole(path, text.encode(), 0o600, user)
     except OSError as error:
         raise EngineError(
             "pgBackRest's configuration cannot be written",

@@ -19,7 +19,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, IntegrityError, Refused
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give
+from ansible_collections.sre.runbooks.plugins.module_utils._whole_file import write_whole
 
 _COPY = "__restoring"
 _BEFORE = "__before_"
@@ -92,15 +92,7 @@ class Directories:
     def write(self, **changes: t.Any) -> None:
         """Change what is written down, durably and in one step."""
         state = {**self.state(), **changes, "component": self._component}
-        fresh = f"{self._path}.{secrets.token_hex(4)}"
-        descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(state, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        give(fresh, self._user)
-        os.replace(fresh, self._path)
-        self._sync_parent()
+        write_whole(self._path, json.dumps(state, indent=1, sort_keys=True).encode(), 0o600, self._user)
 
     def restored(self) -> dict[str, t.Any] | None:
         """What the data directory was restored to; None when it is not, or is another directory by now."""

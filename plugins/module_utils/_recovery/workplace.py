@@ -16,8 +16,11 @@ import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder, provably_dead
+from ansible_collections.sre.runbooks.plugins.module_utils._whole_file import write_whole
 
 _OWNER = "owner.json"
+#: Seconds after which nobody is about to sign an empty directory any more.
+_UNSIGNED_S = 60.0
 
 
 @contextlib.contextmanager
@@ -29,11 +32,10 @@ def workplace(prefix: str, near: str | None, make: t.Callable[[str, str | None],
     remove_leftovers(prefix, near)
     directory = _made(prefix, near) if make is None else make(prefix, near)
     try:
-        with open(os.path.join(directory, _OWNER), "w", encoding="utf-8") as file:
-            json.dump(describe_holder(None), file)
+        write_whole(os.path.join(directory, _OWNER), json.dumps(describe_holder(None)).encode(), 0o600)
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
 
 
 def _made(prefix: str, near: str | None) -> str:
@@ -52,9 +54,20 @@ def remove_leftovers(
         for directory in glob.glob(os.path.join(glob.escape(parent), prefix + "*")):
             if _is_leftover(directory):
                 before_removal(directory)
-                shutil.rmtree(directory, ignore_errors=True)
+                _remove(directory)
                 removed.append(directory)
     return removed
+
+
+def _remove(directory: str) -> None:
+    """Our file goes last: killed before that, the next one still knows what this is."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(directory)):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif entry.name != _OWNER:
+                os.unlink(entry.path)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _is_leftover(directory: str) -> bool:
@@ -69,11 +82,13 @@ def _is_leftover(directory: str) -> bool:
         rebooted = owner["host"] == here["host"] and owner["boot_id"] != here["boot_id"]
         return rebooted or provably_dead(owner)
     except FileNotFoundError:
-        # Killed between making the directory and signing it: empty, and not of this moment.
+        # Killed between making the directory and signing it, or before the very last step: empty, and not of this moment.
         with contextlib.suppress(OSError):
             state = os.stat(directory)
             return (
-                not os.listdir(directory) and os.geteuid() in (0, state.st_uid) and time.time() - state.st_mtime > 3600
+                not os.listdir(directory)
+                and os.geteuid() in (0, state.st_uid)
+                and time.time() - state.st_mtime > _UNSIGNED_S
             )
         return False
     except (OSError, ValueError, KeyError, TypeError):

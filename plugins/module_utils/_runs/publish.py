@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, ObjectExists, RunbookError
@@ -19,6 +18,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import checked_run_id
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_html import render_html
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_markdown import render_markdown
+from ansible_collections.sre.runbooks.plugins.module_utils._whole_file import point_to, write_whole
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
@@ -86,23 +86,9 @@ def _write_local(report_dir: str, run_id: str, files: t.Mapping[str, bytes]) -> 
     directory = os.path.join(top, run_id)
     os.makedirs(directory, exist_ok=True)
     for name, content in files.items():
-        _replace(os.path.join(directory, name), content)
+        write_whole(os.path.join(directory, name), content)
     _point_latest(top, run_id)
     return directory
-
-
-def _replace(path: str, content: bytes) -> None:
-    """Whole or not at all, and readable for the web server or the colleague who looks at it."""
-    temporary = f"{path}.{secrets.token_hex(4)}"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        _discard(temporary)
-        raise
 
 
 def _point_latest(top: str, run_id: str) -> None:
@@ -113,17 +99,4 @@ def _point_latest(top: str, run_id: str) -> None:
             return
     except OSError:
         pass
-    temporary = f"{link}.{secrets.token_hex(4)}"
-    os.symlink(run_id, temporary)
-    try:
-        os.replace(temporary, link)
-    except OSError:
-        _discard(temporary)
-        raise
-
-
-def _discard(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        pass
+    point_to(link, run_id)

@@ -112,7 +112,9 @@ def test_a_source_that_fails_is_what_is_raised(container: Container) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_output_cut_at_any_byte_is_an_error(shaky: Container, faulty_api: FaultyApi, tmp_path: pathlib.Path, seed: int) -> None:
+def test_output_cut_at_any_byte_is_an_error(
+    shaky: Container, faulty_api: FaultyApi, tmp_path: pathlib.Path, seed: int
+) -> None:
     dice = random.Random(seed)
     size = dice.choice([0, 100, 5_000, 400_000])
     content = tmp_path / "content"
@@ -148,7 +150,7 @@ def test_refusals_name_what_is_missing(cluster: KubernetesServer) -> None:
 
 def test_an_api_server_that_is_not_there_is_named(cluster: KubernetesServer) -> None:
     with access_from({"kubeconfig": cluster.kubeconfig, "host": "https://127.0.0.1:9"}) as access:
-        with pytest.raises(Unreachable, match="127.0.0.1:9"):
+        with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9"):
             run_in_pod(Container(access, NAMESPACE, "main"), ["true"], "running")
 
 

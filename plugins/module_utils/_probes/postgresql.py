@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shlex
 import socket
 import time
 import typing as t
 
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import Way
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
     Check,
     Kind,
@@ -22,6 +25,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     anything,
     choice,
     integer,
+    mapping,
     number,
     text,
 )
@@ -37,7 +41,9 @@ class PostgresqlCheck(Check):
     def __init__(self, options: dict[str, t.Any], session: Session) -> None:
         self._options = options
         self._host = options["socket"] or options["host"]
-        self._turnstile = session.turnstile(("postgresql", self._host, options["port"]), places=8)
+        self._transport = _transport(options)
+        place = json.dumps(self._transport, sort_keys=True) if self._transport else self._host
+        self._turnstile = session.turnstile(("postgresql", place, options["port"]), places=8)
         self._query: str | None = options["query"]
         if self._query is None and not all(options[key] is None for key in ("expect", "minimum", "maximum")):
             raise ValueError("expect, minimum and maximum need a query")
@@ -45,6 +51,9 @@ class PostgresqlCheck(Check):
         target = {"host": self._host, "port": options["port"], "user": options["user"], "dbname": options["database"]}
         conninfo = " ".join(f"{key}={value}" for key, value in target.items())
         self.hint = f"psql {shlex.quote(conninfo)} -c {shlex.quote(self._query or 'SELECT pg_is_in_recovery()')}"
+        if self._transport:
+            pod = self._transport.get("pod") or f"-l {shlex.quote(str(self._transport.get('pod_selector')))}"
+            self.hint = f"kubectl get pods -n {self._transport.get('namespace')} {pod} -o wide"
 
     async def admit(self) -> None:
         await self._turnstile.enter()
@@ -63,10 +72,18 @@ class PostgresqlCheck(Check):
         except OSError as error:
             path = self._options["password_file"]
             return self.reading("unknown", "nothing", f"the password file {path} cannot be read: {error.strerror}")
+        host, port, address = self._host, self._options["port"], None
+        if self._transport:
+            try:
+                way = await asyncio.get_running_loop().run_in_executor(None, _way, self._transport)
+            except RunbookError as error:
+                return self.reading("failed", "no way to the pod", str(error))
+            host, port, address = self._options["host"] or way.host, way.port, way.host
         try:
             connection = await psycopg.AsyncConnection.connect(
-                host=self._host,
-                port=self._options["port"],
+                host=host,
+                hostaddr=address,
+                port=port,
                 user=self._options["user"],
                 password=password,
                 dbname=self._options["database"],
@@ -76,7 +93,10 @@ class PostgresqlCheck(Check):
                 application_name="sre.runbooks-probe",
             )
         except psycopg.Error as error:
-            return self.reading("failed", "no connection", _first_line(error))
+            reason = _way(self._transport).failure if self._transport else ""
+            return self.reading(
+                "failed", "no connection", f"{reason}; {_first_line(error)}" if reason else _first_line(error)
+            )
         try:
             return self._judge(*await self._measure(connection), time.perf_counter() - started)
         except psycopg.Error as error:
@@ -168,6 +188,33 @@ class PostgresqlCheck(Check):
         return ", ".join(parts)
 
 
+def _place(options: dict[str, t.Any]) -> str:
+    transport = _transport(options)
+    if transport:
+        return f"{transport['namespace']}/{transport.get('pod') or transport['pod_selector']}:{transport['port']}"
+    return f"{options['socket'] or options['host']}:{options['port']}"
+
+
+def _transport(options: dict[str, t.Any]) -> dict[str, t.Any] | None:
+    """What leads to a server in a pod; None for one that is reached as it is."""
+    given: dict[str, t.Any] = options["transport"] or {}
+    if given.get("kind", "direct") == "direct":
+        return None
+    if (
+        given["kind"] != "kubernetes"
+        or not given.get("namespace")
+        or not (given.get("pod") or given.get("pod_selector"))
+    ):
+        raise ValueError("transport is kind: kubernetes with a namespace and a pod or pod_selector")
+    return {**given, "port": integer(1, 65535)(given.get("port") or options["port"])}
+
+
+def _way(transport: dict[str, t.Any]) -> Way:
+    from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pod_port import way_to
+
+    return way_to(transport)
+
+
 def _read(path: str) -> str:
     with open(path, encoding="utf-8") as file:
         return file.read(65536)
@@ -200,6 +247,7 @@ POSTGRESQL = Kind(
             choice("disable", "allow", "prefer", "require", "verify-ca", "verify-full"), default="prefer"
         ),
         "ca_cert": Option(text),
+        "transport": Option(mapping, secret=True),
         "role": Option(choice("any", "primary", "standby"), default="any"),
         "query": Option(text),
         "expect": Option(anything),
@@ -207,5 +255,5 @@ POSTGRESQL = Kind(
         "maximum": Option(number),
     },
     prepare=PostgresqlCheck,
-    target=lambda options: f"{options['socket'] or options['host']}:{options['port']}/{options['database']}",
+    target=lambda options: f"{_place(options)}/{options['database']}",
 )

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import AssertionFailed, Refused
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import AssertionFailed, Refused, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding, Identities
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery import choose, fallback
@@ -147,9 +148,9 @@ class TerraformRestore:
                 " else, or was made anew; nothing was touched",
                 self._component,
                 expected=f"lineage {held['lineage']}",
-                found=f"lineage {live.lineage}, serial {live.serial}",
-                next_command="see that component_terraform_dir and component_terraform_workspace are right; where the"
-                f" point is to replace it all the same: {command} -e restore_force=true",
+                found=f"lineage {live.lineage}, serial {live.serial}{self._losses(point, live)}",
+                next_command="see that component_terraform_dir and component_terraform_workspace are right; to replace it"
+                f" all the same: {command} -e restore_force=true",
             )
         if live.serial > held["serial"]:
             raise Refused(
@@ -157,10 +158,18 @@ class TerraformRestore:
                 " nothing was touched",
                 self._component,
                 expected=f"at most serial {held['serial']}",
-                found=f"serial {live.serial}",
-                next_command=f"look at the differences with --check first; to go back all the same: {command}"
-                " -e restore_force=true",
+                found=f"serial {live.serial}{self._losses(point, live)}",
+                next_command=f"to go back all the same: {command} -e restore_force=true",
             )
+
+    def _losses(self, point: RecoveryPoint, live: State) -> str:
+        """What the live state would forget, in words for a refusal; empty where nobody can know."""
+        with contextlib.suppress(RunbookError):
+            lost = change(live, read_state(self._repository.store, point, self._identities)).forgotten
+            if lost:
+                more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+                return f"; it would forget {', '.join(lost[:_SHOWN])}{more}"
+        return ""
 
     def _restore(self, point: RecoveryPoint, live: State | None, lease: Lease) -> dict[str, t.Any]:
         self._permit(point, live)

@@ -135,9 +135,9 @@ class Api:
             return None
 
     def list(self, api_version: str, kind: str, namespace: str | None = None, **query: t.Any) -> list[Object]:
-        return t.cast(
-            "list[Object]", self.request("GET", self.path(api_version, kind, "", namespace), **query)["items"]
-        )
+        """Each with its version and kind, which the server leaves out in lists of its own kinds."""
+        found = self.request("GET", self.path(api_version, kind, "", namespace), **query)["items"]
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in found]
 
     def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None, gone_s: float = 30) -> None:
         """Delete it and wait until it is gone (``gone_s`` = 0: do not wait); nothing happens where there is none."""

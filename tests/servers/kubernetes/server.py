@@ -161,7 +161,7 @@ class KubernetesServer:
         """
         call = [*command("kubectl"), f"--kubeconfig={kubeconfig or self.kubeconfig}", *arguments]
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "TMPDIR": str(self.directory)}
-        done = subprocess.run(call, input=stdin, capture_output=True, check=False, env=environment)
+        done = subprocess.run(call, input=stdin, capture_output=True, check=False, env=environment, timeout=300)
         if done.returncode:
             raise subprocess.CalledProcessError(done.returncode, call, done.stdout, done.stderr.decode())
         return done.stdout.decode()
@@ -202,6 +202,7 @@ class KubernetesServer:
     ) -> None:
         """What is executed in pods of the namespace runs here, with ``environment`` (PATH among it), in ``work_dir``.
 
+        kwok never closes a command's standard input: one that reads to its end waits for ever.
         The kubelet starts anew, which ends what runs through it.
         """
         given = {"PATH": os.environ["PATH"], **(environment or {})}
@@ -299,6 +300,8 @@ class KubernetesServer:
                 "--kubelet-preferred-address-types=InternalIP",
                 "--enable-aggregator-routing=false",
                 "--profiling=false",
+                # Lists are continued from what etcd still has: `compact` takes it away.
+                "--feature-gates=ListFromCacheSnapshot=false",
             ]
         if part == "kube-controller-manager":
             return [
@@ -363,7 +366,7 @@ class KubernetesServer:
                 self.api.request("GET", "/readyz")
                 return
             except (OSError, ApiFault):
-                gone = [part for part, process in self._processes.items() if process.poll() is not None]
+                gone = [part for part in PARTS[:2] if self._processes[part].poll() is not None]
                 if gone or time.monotonic() > end:
                     raise
                 time.sleep(0.05)

@@ -139,10 +139,12 @@ def _status(phase: str, ready: str, container: str) -> str:
         "{{ end }}\n"
         "{{ end }}\n"
         "hostIP: {{ NodeIPWith .spec.nodeName | Quote }}\n"
+        "{{ if not .status.podIP }}\n"  # each call gives another one
         "{{ with PodIPWith .spec.nodeName (or .spec.hostNetwork false) .metadata.uid .metadata.name .metadata.namespace }}\n"
         "podIP: {{ . | Quote }}\n"
         "podIPs:\n"
         "- ip: {{ . | Quote }}\n"
+        "{{ end }}\n"
         "{{ end }}\n"
         f"phase: {phase}\n"
         "startTime: {{ or .status.startTime $now | Quote }}\n"

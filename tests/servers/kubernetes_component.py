@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import pathlib
+import subprocess
 import typing as t
 
 import pyrage
@@ -18,7 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.points im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import initialise_repository
 from tests.servers.kubernetes.api import Object, wait
 from tests.servers.kubernetes.server import KubernetesServer
-from tests.servers.module_call import call_module
+from tests.servers.module_call import call_module, start_module
 
 NAME = "shop"
 _RBAC = "rbac.authorization.k8s.io"
@@ -166,7 +167,23 @@ class KubernetesComponent:
         return self.call("kubernetes_restore", check, **{"confirm": NAME, "timeout": "20s", **self.keys, **params})
 
     def drill(self, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
-        return self.call("kubernetes_drill", check, **{"timeout": "30s", **self.keys, **params})
+        return call_module("kubernetes_drill", self._drill_params(params), check)
+
+    def start_drill(self, **params: t.Any) -> subprocess.Popen[bytes]:
+        return start_module("kubernetes_drill", self._drill_params(params))
+
+    def _drill_params(self, params: dict[str, t.Any]) -> dict[str, t.Any]:
+        return {
+            "repository": self.url,
+            "environment_name": "local",
+            "component": NAME,
+            "kubeconfig": self.kubeconfig,
+            "encryption_identity_file": str(self.identity_file),
+            "drill_interval": "0",
+            "rto": "10m",
+            "timeout": "60s",
+            **params,
+        }
 
     def mark(self) -> None:
         """Have the namespace say which environment it is."""

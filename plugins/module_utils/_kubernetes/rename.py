@@ -14,7 +14,7 @@ import copy
 import re
 import typing as t
 
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import order
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import fields, order
 
 Object = dict[str, t.Any]
 
@@ -99,7 +99,7 @@ def harmless(item: t.Mapping[str, t.Any], keep_replicas: bool = True) -> Object:
     fresh = copy.deepcopy(dict(item))
     metadata = fresh["metadata"]
     metadata.pop("finalizers", None)
-    metadata.pop("ownerReferences", None)
+    (metadata.get("annotations") or {}).pop(fields.OWNERS, None)
     change = _HARMLESS.get(fresh["kind"]) if not order.is_custom(_group(fresh)) else None
     spec = fresh.get("spec")
     if change is not None and isinstance(spec, dict):

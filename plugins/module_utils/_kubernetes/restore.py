@@ -122,7 +122,7 @@ class Restore:
         acting = self._acting(plan)
         if not marked:
             target.refuse_unmarked(acting, plan.extras)
-        target.refuse_what_cannot_be(plan, acting)
+        target.refuse_what_cannot_be(plan)
         pruned, spared = self._pruned(plan)
         target.require_confirm([change for change in acting if change.action != CREATE], pruned)
         outcome = Outcome(point, plan, acting, pruned, spared)

@@ -145,11 +145,8 @@ class Target:
 
     # -- what may be done --------------------------------------------------------------------------------------------
 
-    def refuse_what_cannot_be(self, plan: Plan, acting: t.Sequence[Change]) -> None:
-        """Kinds that are not served, and fields that cannot be changed, unless it was said what to do with them.
-
-        :arg acting: the changes that would be made.
-        """
+    def refuse_what_cannot_be(self, plan: Plan) -> None:
+        """Kinds that are not served, and fields that cannot be changed, unless it was said what to do with them."""
         if plan.unserved and self._request.conflicts != SKIP:
             raise Refused(
                 "the cluster does not serve everything that was recorded; nothing was touched",
@@ -160,7 +157,7 @@ class Target:
                 " with -e restore_conflicts=skip",
             )
         conflicts = [change for change in plan.touches_live if change.conflicts]
-        if conflicts and self._request.conflicts == REFUSE:
+        if conflicts and self._request.conflicts == REFUSE and not self._request.only_missing:
             raise self._conflicting(
                 conflicts, "the same command with -e restore_conflicts=skip, or -e restore_conflicts=recreate"
             )

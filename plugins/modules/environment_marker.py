@@ -45,6 +45,7 @@ options:
     type: str
 seealso:
   - module: sre.runbooks.postgresql_restore
+  - module: sre.runbooks.kubernetes_environment_marker
 """
 
 EXAMPLES = r"""
@@ -86,54 +87,21 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_time
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._module import POSTGRESQL_OPTIONS, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import address_from, connect
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.marker import (
-    Marker,
-    content_found,
-    read_marker,
-    stamp,
-)
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_environment
-
-
-def require_permission(params: dict[str, t.Any], place: str, marker: Marker | None, content: list[str]) -> None:
-    """Refuse to mark what has content or another environment's marker without being told so by name."""
-    name = params["environment_name"]
-    if marker is not None and params["replaces"] != marker.name:
-        raise Refused(
-            f"the server at {place} is marked as another environment's",
-            expected=f"environment {name}",
-            found=f"environment {marker.name}",
-            next_command=f"if it really changes hands: replaces: {marker.name} and confirm: {name}",
-        )
-    if (content or marker is not None) and params["confirm"] != name:
-        raise Refused(
-            f"the server at {place} has content; marking it as environment {name} must be confirmed",
-            expected=f"confirm: {name}",
-            found=f"confirm: {params['confirm']}" if params["confirm"] else "no confirm",
-            next_command=f"ansible-playbook sre.runbooks.adopt_environment -e adopt_confirm={name}",
-        )
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.marker import content_found, read_marker, stamp
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.adoption import Adoption
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
-    params = module.params
-    name = check_environment(params["environment_name"])
-    if params["confirm"] not in (None, "", name):
-        raise Refused(
-            "the confirmation names something else than the environment",
-            expected=f"confirm: {name}",
-            found=params["confirm"],
-            next_command=f"repeat the command with {name} if this server belongs to it",
-        )
-    address = address_from(params)
+    adoption, address = Adoption.asked(module.params), address_from(module.params)
+    name = adoption.environment
     with connect(address) as session:
         marker = read_marker(session)
         content = content_found(session, lambda database: connect(address, database))
         changed = marker is None or marker.name != name
         if changed:
-            require_permission(params, address.place, marker, content)
+            adoption.require_permission(f"the server at {address.place}", marker.name if marker else None, content)
             if not module.check_mode:
                 stamp(session, name)
         after = marker if module.check_mode else read_marker(session)

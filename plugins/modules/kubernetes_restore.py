@@ -21,7 +21,7 @@ description:
   - What would be overwritten or deleted is stored first, as a recovery point that RV(kept) names and O(recovery_point)
     brings back. It counts neither as the component's newest point nor as a backup.
   - Refuses beforehand, with nothing touched, a cluster or namespace that is marked as another environment's
-    (M(sre.runbooks.environment_marker)), one that is not marked and holds something, live objects that would be
+    (M(sre.runbooks.kubernetes_environment_marker)), one that is not marked and holds something, live objects that would be
     overwritten without O(confirm), kinds that the cluster does not serve, and fields that cannot be changed (see
     O(conflicts)). The API server itself is asked, in dry runs.
   - When the newest point turns out to be damaged the next older one is tried, and RV(choices) says what each choice loses.
@@ -103,7 +103,7 @@ notes:
 seealso:
   - module: sre.runbooks.kubernetes_backup
   - module: sre.runbooks.kubernetes_drill
-  - module: sre.runbooks.environment_marker
+  - module: sre.runbooks.kubernetes_environment_marker
 """
 
 EXAMPLES = r"""

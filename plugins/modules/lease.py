@@ -115,8 +115,22 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     component = check_component(params["component"])
     confirm = params["lease_confirm"]
     if confirm is not None and confirm != component:
-        raise Refused("lease_confirm is not the component", component, expected=component, found=repr(confirm))
-    if not params["run_id"] and not (params["state"] == "released" and confirm):
+        raise Refused(
+            "the confirmation names something else than the component",
+            component,
+            expected=f"lease_confirm={component}",
+            found=f"lease_confirm={confirm}",
+            next_command=f"if its lease is meant: the same command with --limit {component} -e lease_confirm={component}",
+        )
+    if not params["run_id"] and params["state"] == "released" and not confirm:
+        raise Refused(
+            "whoever holds the lease would lose it",
+            component,
+            expected=f"lease_confirm={component}, once it is certain that the run is dead",
+            found="no confirmation",
+            next_command=f"if it is: the same command with --limit {component} -e lease_confirm={component}",
+        )
+    if not params["run_id"] and params["state"] == "held":
         raise InvalidInput("whose lease is not said", component, expected="run_id", found="none")
     repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     if params["state"] == "released":

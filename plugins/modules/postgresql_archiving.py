@@ -367,7 +367,7 @@ def _absent(module: AnsibleModule) -> dict[str, t.Any]:
     restart = facts.archiving and (bool(wanted) or command_now == archiving.DISCARD)
     return {
         "changed": changed,
-        "message": "the server no longer archives" if changed else "the server does not archive to this component",
+        "message": _absent_message(changed, restart, module.check_mode),
         "restart_required": restart,
         "archived": None,
         "diff": {
@@ -375,6 +375,17 @@ def _absent(module: AnsibleModule) -> dict[str, t.Any]:
             "after": _described({"archive_command": wanted.get("archive_command", command_now)}, None),
         },
     }
+
+
+def _absent_message(changed: bool, restart: bool, check_mode: bool) -> str:
+    if not changed:
+        said = "nothing of this component's archiving is set up in the server"
+    elif check_mode:
+        said = "the server would no longer archive, and its configuration would be removed"
+    else:
+        said = "the server no longer archives; what it had archived stays in the repository"
+    # With archive_mode on it goes on recycling its log through a command that keeps nothing.
+    return said + ("; archive_mode is off after its next restart" if restart else "")
 
 
 def main() -> None:

@@ -170,11 +170,18 @@ def _wish(params: dict[str, t.Any]) -> PinWish:
     if (present and not reason) or len(reason) > 1000:
         raise InvalidInput(
             "a pin needs a reason",
-            expected="reason: at most 1000 characters for those who read the plan",
-            found=repr(reason[:50]),
+            params["component"],
+            expected="pin_reason, at most 1000 characters for those who read the plan",
+            found=repr(reason[:50]) if reason else "none",
+            next_command="say why it is kept, such as: the same command with -e 'pin_reason=audit of this year'",
         )
     if params["expires"] and (params["kind"] == "hold" or not present):
-        raise InvalidInput("only a pin that is present expires", expected="no expires", found=params["expires"])
+        raise InvalidInput(
+            "only a pin that is present expires",
+            params["component"],
+            expected="no pin_expires with pin_kind=hold or pin_state=absent",
+            found=f"pin_expires={params['expires']}",
+        )
     expires = _clock.parse_time(params["expires"]) if params["expires"] else None
     return PinWish(present, params["kind"], reason, params["by"] or _user(), expires)
 

@@ -143,7 +143,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             f"{store.url} is on the file system of the data",
             expected="a repository elsewhere",
             found=f"the same file system as {', '.join(shared)}",
-            next_command="give another place, or allow_same_filesystem: true where both may be lost together",
+            next_command="set repository_url to another place, or repository_allow_same_filesystem: true where both may be lost together",
         )
     environment = params["environment_name"]
     repository, created = initialise_repository(params["repository"], environment, module.check_mode, params["s3"])

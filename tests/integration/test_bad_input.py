@@ -176,7 +176,7 @@ RESTORE_FAULTS: dict[str, dict[str, str]] = {
     "flights_db": {"expected": "flights_db", "found": "flights", "next": "restore_confirm=flights_db"},
     "wrong_confirm": {"expected": "wrong_confirm", "found": "flights_db", "next": "restore_confirm=wrong_confirm"},
     "no_confirm": {"expected": "no_confirm", "next": "restore_confirm=no_confirm"},
-    "unknown_point": {"message": "20200101T000000Z-abcd", "found": "none", "next": "recovery_point_info"},
+    "unknown_point": {"message": "20200101T000000Z-abcd", "found": "none", "next": "expire_backups"},
     "bad_manifest": {"message": "no recovery point", "found": "1 damaged", "next": "back_up_components"},
     "one_point": {"message": "damaged", "expected": "sha256", "found": "sha256", "next": "--limit one_point"},
     "rolled_forward": {"message": "rolled forward", "found": "restore_target_time", "next": "recovery point"},
@@ -276,7 +276,7 @@ def test_an_unwritable_repository(site: Site, backup: Screen, tmp_path: pathlib.
 def test_a_repository_that_is_not_there(site: Site, backup: Screen, tmp_path: pathlib.Path) -> None:
     with site.nothing_touched("flights_db"):
         screen = site.run("back_up_components", SRE_RUNBOOKS_REPOSITORY=f"file://{tmp_path}/none")
-    screen.refusal().says(expected="repository.json", next="sre.runbooks.repository")
+    screen.refusal().says(expected="repository.json", next="sre.runbooks.prepare_repository")
     assert not (tmp_path / "none").exists()
 
 

@@ -119,7 +119,7 @@ def test_targets_out_of_reach_are_refused_with_the_nearest_one(written: Written)
     refused(written, found, "beyond the end of the archived log", "last transaction ended at")
     refused(written, written.bank.restore(target_lsn="FF/0"), "beyond the end of the archived log")
     refused(written, written.bank.restore(target_timeline="7"), "no such timeline")
-    refused(written, written.bank.restore(confirm="other"), "would be replaced", "confirm: other")
+    refused(written, written.bank.restore(confirm="other"), "would be replaced", "restore_confirm=other")
     assert written.untouched() == before
 
 

@@ -60,7 +60,7 @@ def test_a_failing_assertion_leaves_the_live_database(flights: Component) -> Non
 @pytest.mark.parametrize("confirm", [None, "flights", "another_db"])
 def test_live_data_needs_the_components_name(flights: Component, confirm: str | None) -> None:  # noqa: F811
     for check in (True, False):
-        assert f"confirm: {NAME}" in refused(flights.restore(check=check, confirm=confirm), "refused")
+        assert f"restore_confirm={NAME}" in refused(flights.restore(check=check, confirm=confirm), "refused")
     untouched(flights)
 
 

@@ -85,7 +85,9 @@ def plan(address: PostgresqlAddress, data_dir: str | None, bin_dir: str | None) 
             return Plan("online", int(row[0]) if row else 0, tool, dict(spaces))
     except ConnectionFailed as error:
         if data_dir is None:
-            error.next_command = "give data_dir, so that a stopped server's files can be copied"
+            error.next_command = (
+                "set component_data_path in the inventory, so that a stopped server's files can be copied"
+            )
             raise
     if not os.path.isfile(os.path.join(data_dir, "PG_VERSION")):
         raise InvalidInput(f"{data_dir} is no data directory", expected="a directory with PG_VERSION", found="none")
@@ -156,9 +158,7 @@ def _through_the_server(chosen: Plan, address: PostgresqlAddress, partial: str, 
         try:
             group.finish()
         except EngineError as error:
-            error.next_command = (
-                "give the role REPLICATION and an entry in pg_hba.conf, or stop the server and give data_dir"
-            )
+            error.next_command = "give the role REPLICATION and an entry in pg_hba.conf, or stop the server and set component_data_path in the inventory"
             raise
 
 

@@ -240,6 +240,7 @@ class PostgresqlPitrEngine:
             "encrypted": plan.encrypted,
             "needs": catalogue.needs_of(backup, known),
             "heartbeat": heartbeat.facts() if heartbeat else None,
+            "elsewhere": {"bytes": backup.repository_delta, "raw_bytes": backup.size},
         }
         relative = prefix_of(self._component, plan.place.generation).rstrip("/")
         return writer.commit(

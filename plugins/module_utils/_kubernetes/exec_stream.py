@@ -156,7 +156,7 @@ class PodProgram:
                 f"{self._what} failed in {self._container}",
                 expected="exit code 0",
                 found=f"exit code {end.exit_code}: {_process.last_lines(self._stderr) or 'nothing on its standard error'}",
-                next_command=f"kubectl exec -n {self._container.namespace} {self._container.pod} -- {self._argv[0]} ...",
+                next_command=f"kubectl exec -n {self._container.namespace} {self._container.pod} -- {self._argv[0]}",
             )
         self.end = end
 

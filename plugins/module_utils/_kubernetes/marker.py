@@ -109,6 +109,17 @@ def raise_fence(cluster: Cluster, namespace: str, component: str, epoch: int) ->
     _change(cluster, namespace, change)
 
 
+def require_namespace(cluster: Cluster, namespace: str) -> None:
+    """Refuse to mark a namespace that is not there: a restore makes it, and marks it."""
+    if not cluster.exists(f"/api/v1/namespaces/{quoted(namespace)}"):
+        raise Refused(
+            f"there is no namespace {namespace} at {cluster.place} to be marked",
+            expected=f"the namespace {namespace}",
+            found="none of that name",
+            next_command="correct component_kubernetes_namespace; a namespace that a restore makes is marked by it",
+        )
+
+
 def refuse_other_environment(
     cluster: Cluster, namespace: str, environment: str, component: str | None = None
 ) -> Marker | None:
@@ -137,8 +148,8 @@ def refuse_unmarked(
         component,
         expected=f"the marker of environment {environment}, or nothing that would be overwritten",
         found=f"no marker, and {', '.join(content[:3])}{more}",
-        next_command=f"ansible-playbook sre.runbooks.adopt_environment --limit {component}"
-        f" -e adopt_confirm={environment}, once it is sure that this cluster is meant",
+        next_command="once it is sure that this cluster is meant: ansible-playbook sre.runbooks.adopt_environment"
+        f" --limit {component} -e adopt_confirm={environment}",
     )
 
 

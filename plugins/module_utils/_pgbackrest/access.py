@@ -98,7 +98,7 @@ def refuse_closed(place: Place, user: str | None) -> None:
             place.component,
             expected=f"every directory above it open to {user}",
             found="one that is closed to others",
-            next_command=f"open the directories down to the repository (chmod o+x), or run as {user}; namei -l {directory}",
+            next_command=f"give the repository a place below a directory of {user}'s (mode 0700 will do); who may pass which: namei -l {directory}",
         )
 
 

@@ -102,7 +102,7 @@ def refuse_foreign_archiving(facts: ServerFacts, path: str, component: str) -> N
         component,
         expected="a server without archiving, or with this component's",
         found=found[:300],
-        next_command="end that archiving, or set replace_archiving (component_pitr_replace_archiving in the inventory)",
+        next_command="end that archiving, or set component_pitr_replace_archiving: true in the inventory",
     )
 
 

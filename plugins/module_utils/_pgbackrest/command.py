@@ -30,7 +30,7 @@ _PERCENT = re.compile(rb"\((?:bundle [^,]*, )?[0-9.]+[KMGTP]?B, ([0-9.]+)%\)")
 _QUOTED = re.compile(r"(outside of section at line \d+):.*?(?=HINT:|$)", re.DOTALL)
 #: pgBackRest's codes that say more than themselves: what gets further.
 _ADVICE = {
-    28: "check that the server is the one that the component's archiving was prepared for: sre.runbooks.prepare_archiving",
+    28: "check that the server is the one that the component's archiving was prepared for: ansible-playbook sre.runbooks.prepare_archiving",
     29: "check the passphrase (component_pitr_cipher_pass_file) and whether the repository is whole",
     41: "check owner and mode of the repository's directory for the server's account",
     47: "check owner and mode of the repository's directory for the server's account",
@@ -164,7 +164,7 @@ def advice(code: int | None, text: str) -> str | None:
     if about_certificate(text):
         return (
             "name the endpoint as its certificate does (pgBackRest compares names, not addresses), and give the authority"
-            " that signed it as ca_bundle in s3 (repository_s3 in the inventory), readable for the server's account"
+            " that signed it as ca_bundle in repository_s3 in the inventory, readable for the server's account"
         )
     return _ADVICE.get(code) if code is not None else None
 

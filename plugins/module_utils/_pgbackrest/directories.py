@@ -47,7 +47,7 @@ class Directories:
                 component,
                 expected="the directory itself",
                 found=f"a link to {os.readlink(self.data)}",
-                next_command=f"name {os.path.realpath(self.data)} as the data directory (component_pitr_data_dir)",
+                next_command=f"name {os.path.realpath(self.data)} as component_pitr_data_dir in the inventory",
             )
         if os.path.ismount(self.data):
             raise Refused(

@@ -66,7 +66,7 @@ def beat(session: Session, component: str) -> Heartbeat:
             component,
             expected=f"the right to make and fill {SCHEMA}.{TABLE}",
             found=" ".join(str(error).split())[:300],
-            next_command="give component_pitr a role that may (a superuser prepares archiving)",
+            next_command="grant it, or name another role in component_login_user; a superuser prepares archiving",
         ) from None
     if row is None:
         raise EngineError("the heartbeat cannot be written", component, expected="a row", found="none")

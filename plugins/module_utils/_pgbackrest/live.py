@@ -106,7 +106,7 @@ class Live:
             raise InvalidInput(
                 "where the data are is not known, and no server answers that could say it",
                 self._component,
-                expected="data_dir (component_pitr_data_dir in the inventory)",
+                expected="component_pitr_data_dir in the inventory",
                 found=f"none, and no server at {self._address.place}",
             )
         return str(row[0])
@@ -165,7 +165,7 @@ class Live:
                 self._component,
                 expected=f"system identifier {self._base.system_identifier}",
                 found=control.system_identifier,
-                next_command="check component_pitr_data_dir and the repository in the inventory;"
+                next_command="check component_pitr_data_dir and repository_url in the inventory;"
                 " move that directory away by hand if it is meant",
             )
 
@@ -174,10 +174,9 @@ class Live:
             raise Refused(
                 f"the live data in {self.data} would be replaced; nothing was touched",
                 self._component,
-                expected=f"confirm: {self._component}",
-                found=f"confirm: {self._request.confirm}" if self._request.confirm else "no confirm",
-                next_command=f"ansible-playbook sre.runbooks.restore_components --limit {self._component}"
-                f" -e restore_confirm={self._component}, with the same target",
+                expected=f"restore_confirm={self._component}",
+                found=f"restore_confirm={self._request.confirm}" if self._request.confirm else "no confirmation",
+                next_command=f"the same command with --limit {self._component} -e restore_confirm={self._component}",
             )
 
     def require_programs(self, bin_dir: str) -> None:

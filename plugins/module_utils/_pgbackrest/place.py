@@ -127,7 +127,7 @@ def _s3_options(component: str, s3: t.Mapping[str, t.Any]) -> dict[str, str]:
             component,
             expected="an endpoint_url that begins with https://",
             found=repr(endpoint),
-            next_command="give the gateway a certificate, and its authority as ca_bundle in s3 (repository_s3 in the inventory)",
+            next_command="give the gateway a certificate, and its authority as ca_bundle in repository_s3 in the inventory",
         )
     style = s3.get("addressing_style") or "auto"
     if style == "auto":

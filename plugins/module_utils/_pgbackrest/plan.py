@@ -151,7 +151,8 @@ def _too_early(bases: t.Sequence[Base], target: Target, component: str) -> Objec
         expected=f"a target from {moment} on (position {format_lsn(oldest.stop_lsn)}, recovery point"
         f" {oldest.point.point_id})",
         found=target.words(),
-        next_command=f"restore that oldest moment with -e restore_target_time={moment}, or from a logical recovery point",
+        next_command="restore from a logical recovery point, or that oldest moment: ansible-playbook sre.runbooks.restore_components"
+        f" --limit {component} -e restore_confirm={component} -e restore_target_time={moment}",
     )
 
 
@@ -235,7 +236,8 @@ def _require_own_log(found: Audit, base: Base) -> None:
         f"recovery point {base.point.point_id} cannot be used: the log of its own time is not whole",
         expected=f"segments {base.archive_start} to {base.archive_stop}",
         found=f"{fault.segment} {fault.kind} ({fault.detail})" if fault else "an archive that ends before",
-        next_command="run sre.runbooks.back_up_components for a new base backup",
+        next_command="take a new base backup: "
+        f"ansible-playbook sre.runbooks.back_up_components --limit {base.point.component} -e backup_force=true",
     )
 
 
@@ -293,7 +295,7 @@ def _reachable(found: Audit, last: Transaction | None) -> str:
 
 def _newest_command(component: str, last: Transaction | None) -> str:
     # The record of the last transaction, replayed too: by time one would stop just before it.
-    where = f" -e restore_target_lsn={last.lsn}" if last is not None else " -e restore_target_lsn=<position>"
+    where = f" -e restore_target_lsn={last.lsn}" if last is not None else " -e restore_target_immediate=true"
     return f"ansible-playbook sre.runbooks.restore_components --limit {component} -e restore_confirm={component}{where}"
 
 

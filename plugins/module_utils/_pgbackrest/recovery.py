@@ -190,7 +190,8 @@ class Recovery:
                 expected=self._target.words(),
                 found=f"an archive that ends at position {position.facts()['lsn'] or 'unknown'},"
                 f" last transaction {position.facts()['last_commit'] or 'unknown'}",
-                next_command="choose an earlier target, or the newest: ansible-playbook sre.runbooks.restore_components",
+                next_command="choose an earlier target, or the newest: ansible-playbook sre.runbooks.restore_components"
+                f" --limit {self._component} -e restore_confirm={self._component}",
             )
         if fatal is not None and stopping.TOO_EARLY in fatal:
             return TooEarly(

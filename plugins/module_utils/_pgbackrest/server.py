@@ -148,7 +148,7 @@ def alter_settings(address: PostgresqlAddress, component: str, wanted: t.Mapping
             component,
             expected="a superuser's ALTER SYSTEM",
             found=" ".join(str(error).split())[:300],
-            next_command="give the component a superuser (component_login_user) for prepare_archiving",
+            next_command="give the component a superuser (component_login_user) to prepare archiving",
         ) from None
     _await_reload(address, component, {name: value for name, value in wanted.items() if value is not None})
 

@@ -156,6 +156,7 @@ def require_identity(plan: Plan, bin_dir: str, copy: str, user: str | None) -> C
             plan.base.point.component,
             expected=f"system identifier {plan.base.system_identifier}, segments of {plan.base.segment_size} bytes",
             found=f"{found.system_identifier}, {found.segment_size} bytes",
-            next_command="run sre.runbooks.verify_backups; somebody may have replaced the backup",
+            next_command="somebody may have replaced the backup: "
+            f"ansible-playbook sre.runbooks.verify_backups --limit {plan.base.point.component} -e verify_force=true",
         )
     return found

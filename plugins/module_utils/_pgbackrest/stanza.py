@@ -36,8 +36,8 @@ def plan_stanza(info: StanzaInfo | None, facts: ServerFacts, component: str, rep
             component,
             expected=f"system identifier {current.system_id}, version {current.version}",
             found=f"system identifier {facts.system_id}, version {facts.major}",
-            next_command="check that this is the right host; after an upgrade or a rebuild set replace_server"
-            " (component_pitr_replace_server in the inventory)",
+            next_command="check that this is the right host; after an upgrade or a rebuild set"
+            " component_pitr_replace_server: true in the inventory",
         )
     return StanzaPlan("stanza-upgrade", "another server takes the archive over")
 

@@ -73,7 +73,7 @@ def check_recipients(recipients: t.Sequence[str]) -> list[str]:
                 f"encryption recipient number {number} is not one",
                 expected="a public key: age1…, or ssh-ed25519 …, or ssh-rsa …",
                 found="a secret key (keep it out of the inventory)" if secret else "something else",
-                next_command="age-keygen -y <identity file> prints the recipient",
+                next_command="print each identity's recipient with age-keygen -y, and correct repository_encryption_recipients",
             )
     return clean
 

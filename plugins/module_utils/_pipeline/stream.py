@@ -343,14 +343,14 @@ def _compare(stored_object: StoredObject, measure: _Measure, what: str, length: 
             f"{stored_object.key} is damaged: its {what} length is another",
             expected=f"{length} bytes",
             found=f"{measure.length} bytes",
-            next_command="restore from another recovery point; recovery_point_info lists them",
+            next_command="restore from another recovery point (restore_recovery_point)",
         )
     if measure.sha256 != sha256:
         raise IntegrityError(
             f"{stored_object.key} is damaged: its {what} content is another",
             expected=f"sha256 {sha256}",
             found=f"sha256 {measure.sha256}",
-            next_command="restore from another recovery point; recovery_point_info lists them",
+            next_command="restore from another recovery point (restore_recovery_point)",
         )
 
 

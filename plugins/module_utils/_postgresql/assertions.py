@@ -102,7 +102,7 @@ def refuse_failures(answers: t.Sequence[Answer], component: str, point_id: str) 
             component,
             expected=first.assertion.expected,
             found=first.found,
-            next_command="correct the assertion, or restore another recovery point (recovery_point_info lists them)",
+            next_command="correct component_assertions, or restore another recovery point (restore_recovery_point)",
         )
 
 

@@ -246,10 +246,10 @@ def _connection_error(address: PostgresqlAddress, database: str, text: str) -> C
         reason = reason.replace(address.password, "********")
     if "authentication failed" in reason or "no password supplied" in reason:
         expected = f"that the server accepts user {address.user!r} with the given password"
-        next_command = "check login_user and login_password (or PGUSER and PGPASSWORD)"
+        next_command = "check component_login_user and component_login_password_file (or PGUSER and PGPASSWORD)"
     elif "does not exist" in reason:
         expected = f"a database {database!r} and a user {address.user!r}"
-        next_command = "check login_db and login_user"
+        next_command = "check component_login_db and component_login_user"
     else:
         expected = f"a PostgreSQL server that accepts connections at {address.place}"
         command = f"pg_isready -h {address.socket or address.host or '(socket)'} -p {address.port}"
@@ -283,7 +283,7 @@ def refuse_pooler(connection: psycopg.Connection[tuple[t.Any, ...]], address: Po
             f"a connection pooler answers at {address.place}",
             expected="a direct connection to the server",
             found="the backend is another process than the one that logged us in",
-            next_command="set login_host and login_port to the server itself (by default port 5432)",
+            next_command="set component_login_host and component_login_port to the server itself (by default port 5432)",
         )
 
 

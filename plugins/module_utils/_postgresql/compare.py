@@ -47,7 +47,7 @@ def refuse_differences(differences: t.Sequence[Difference], component: str, poin
             component,
             expected=first.expected,
             found=first.found,
-            next_command="restore another recovery point; recovery_point_info lists them",
+            next_command="restore another recovery point (restore_recovery_point)",
         )
 
 

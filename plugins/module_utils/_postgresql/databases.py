@@ -125,7 +125,7 @@ def select_databases(
                     f"database {name!r} cannot be backed up",
                     expected="one of " + ", ".join(repr(other) for other in there if there[other]),
                     found="a database that accepts no connections" if name in there else "no such database",
-                    next_command="correct databases (component_databases in the inventory)",
+                    next_command="correct component_databases in the inventory",
                 )
         return [name for name in there if name in wanted and name not in excluded]
     selected = []

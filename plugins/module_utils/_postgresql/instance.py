@@ -356,7 +356,7 @@ class Instance:
                 f"{what} cannot be reached by {self.user}, as whom the server runs",
                 expected=f"every directory above {path} open to {self.user}",
                 found="a directory that is closed to others",
-                next_command="choose another place, or open the directories (chmod o+x)",
+                next_command=f"choose a place below a directory of {self.user}'s (mode 0700 will do); who may pass which: namei -l {path}",
             )
 
 

@@ -135,8 +135,8 @@ def require_environment(
             component,
             expected=f"the marker of environment {environment}, or an empty server",
             found="no marker, and " + ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else ""),
-            next_command="ansible-playbook sre.runbooks.adopt_environment "
-            f"-e adopt_confirm={environment}, once it is sure that this server is meant",
+            next_command="once it is sure that this server is meant: ansible-playbook sre.runbooks.adopt_environment"
+            f" --limit {component} -e adopt_confirm={environment}",
         )
     return True
 

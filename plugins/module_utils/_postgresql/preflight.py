@@ -120,7 +120,7 @@ def check_roles(session: Session, needed: t.Iterable[str], creatable: t.Iterable
             component,
             expected="roles " + ", ".join(hopeless[:5]) + (" and more" if len(hopeless) > 5 else ""),
             found="no such roles on the server",
-            next_command="run again with create_roles: true (restore_create_roles), or create them",
+            next_command="create them, or have them created: the same command with -e restore_create_roles=true",
         )
     return missing
 
@@ -135,7 +135,7 @@ def check_tablespaces(session: Session, needed: t.Iterable[str], creatable: t.It
             component,
             expected=", ".join(missing[:5]),
             found=f"only {', '.join(sorted(there - {'pg_global'}))}",
-            next_command="CREATE TABLESPACE, or run again with tablespaces: default",
+            next_command="create them on the server (CREATE TABLESPACE), then run the playbook again",
         )
 
 

@@ -106,7 +106,7 @@ class RestoreTarget:
                 self._component,
                 expected="some of " + ", ".join(sorted(recorded)),
                 found=unknown[0],
-                next_command="correct databases (component_databases in the inventory), or choose another point",
+                next_command="correct component_databases (or restore_databases), or choose another point",
             )
         targets = {name: name + self._request.target_suffix for name in sorted(set(wanted))}
         for name, target in targets.items():
@@ -116,9 +116,9 @@ class RestoreTarget:
                 raise Refused(
                     f"the database {name} is the one from which the restore is directed; it cannot replace itself",
                     self._component,
-                    expected="a maintenance database (login_db) that is not restored",
-                    found=f"login_db: {target}",
-                    next_command="set component_login_db to another database, or restore with target_suffix",
+                    expected="a maintenance database (component_login_db) that is not restored",
+                    found=f"component_login_db: {target}",
+                    next_command="set component_login_db to another database",
                 )
         return targets
 
@@ -140,8 +140,8 @@ class RestoreTarget:
                     self._component,
                     expected=answer.assertion.expected,
                     found=answer.found,
-                    next_command=f"ansible-playbook sre.runbooks.restore_components --limit {self._component} "
-                    f"-e restore_confirm={self._component}, if a recovery point is to take its place",
+                    next_command="if a recovery point is to take its place: ansible-playbook sre.runbooks.restore_components"
+                    f" --limit {self._component} -e restore_confirm={self._component}",
                 )
 
     def expired(self, session: Session) -> list[restored.Kept]:
@@ -162,10 +162,9 @@ class RestoreTarget:
             raise Refused(
                 f"live databases would be replaced ({', '.join(live[:5])}); nothing was touched",
                 self._component,
-                expected=f"confirm: {self._component}",
-                found=f"confirm: {self._request.confirm}" if self._request.confirm else "no confirm",
-                next_command=f"ansible-playbook sre.runbooks.restore_components --limit {self._component} "
-                f"-e restore_confirm={self._component}",
+                expected=f"restore_confirm={self._component}",
+                found=f"restore_confirm={self._request.confirm}" if self._request.confirm else "no confirmation",
+                next_command=f"the same command with --limit {self._component} -e restore_confirm={self._component}",
             )
 
     def live(self, session: Session, targets: t.Mapping[str, str]) -> list[str]:

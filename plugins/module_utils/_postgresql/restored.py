@@ -116,6 +116,6 @@ def release(session: Session, kept: Kept, component: str) -> None:
             component,
             expected="a database that nobody uses",
             found=" ".join(str(error).split()),
-            next_command="end what uses it (sessions, subscriptions, replication slots), then run again with release: true",
+            next_command="end what uses it (sessions, subscriptions, replication slots), then: the same command with -e restore_release=true",
         ) from None
     session.execute(f"UPDATE {SCHEMA}.restored SET released_at = now() WHERE id = %s", (kept.id,))

@@ -32,8 +32,8 @@ class EncryptionCheck(BlockingCheck):
         self._identity_file: str = options["identity_file"]
         self.expected = f"recovery points that open with {self._identity_file}"
         self.hint = (
-            "find who keeps the identity, before it is needed; then "
-            f"ansible-playbook sre.runbooks.rotate_encryption_key --limit {self._component} -e rewrap_identity_files=<its file>"
+            "find who keeps the identity, before it is needed; with its file in rewrap_identity_files (a list): "
+            f"ansible-playbook sre.runbooks.rotate_encryption_key --limit {self._component}"
         )
 
     def look(self) -> Reading:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import typing as t
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.blast_rad
     Finding,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.s3_errors import code_of, status_of
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 _DENIED = {"AccessDenied", "AllAccessDisabled", "Forbidden", "403"}
 _MISSING = {"NoSuchKey", "NoSuchVersion", "NotFound", "404"}
@@ -137,7 +139,7 @@ def _versioning(asking: Asking) -> Finding:
     if status == "Enabled":
         return Finding(check, PASS, expected, "on")
     found = "suspended" if status else "off"
-    remedy = "aws s3api put-bucket-versioning --bucket BUCKET --versioning-configuration Status=Enabled"
+    remedy = f"aws s3api put-bucket-versioning --bucket {asking.bucket} --versioning-configuration Status=Enabled"
     return Finding(check, FAIL, expected, found, remedy, True)
 
 
@@ -163,10 +165,14 @@ def _object_lock(asking: Asking, demands: Demands, lock_for: float) -> Finding:
         return Finding(check, FAIL, expected, "off", remedy, True)
     default = asking.default_lock
     found_s = max(default[1] * 86400.0 if default else 0.0, lock_for)
-    remedy = "aws s3api put-object-lock-configuration with a default retention (docs/bucket.md)"
+    lock_days = max(1, math.ceil(days))
+    remedy = (
+        f"aws s3api put-object-lock-configuration --bucket {asking.bucket} --object-lock-configuration "
+        f"'ObjectLockEnabled=Enabled,Rule={{DefaultRetention={{Mode=GOVERNANCE,Days={lock_days}}}}}'"
+    )
     if found_s == 0:
         return Finding(check, FAIL, expected, "on, but nothing is locked by default", remedy, True)
-    mode = f"{default[0].lower()} mode" if default else "by s3.lock_for"
+    mode = f"{default[0].lower()} mode" if default else "by lock_for in repository_s3"
     found = f"{mode}, {format_duration(found_s)}"
     if found_s < demands.minimum_lock.total_seconds():
         return Finding(check, FAIL, expected, found, remedy, True)
@@ -176,7 +182,10 @@ def _object_lock(asking: Asking, demands: Demands, lock_for: float) -> Finding:
 
 def _public_access(asking: Asking) -> Finding:
     check, expected = "public_access", "all four blocks of public access on"
-    remedy = "aws s3api put-public-access-block --bucket BUCKET --public-access-block-configuration (all four true)"
+    remedy = (
+        f"aws s3api put-public-access-block --bucket {asking.bucket} --public-access-block-configuration "
+        "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true"
+    )
     answer = asking.configuration("get_public_access_block")
     status = asking.configuration("get_bucket_policy_status")
     if status.data is not None and status.data.get("PolicyStatus", {}).get("IsPublic"):
@@ -233,7 +242,7 @@ def _lifecycle(asking: Asking, prefix: str) -> Finding:
         return Finding(check, FAIL, expected, f"expired by: {', '.join(harmful)}", remedy, True)
     aborts = any("AbortIncompleteMultipartUpload" in rule for rule in rules)
     advice = None if aborts else "let abandoned uploads end after 7 days (docs/bucket.md)"
-    return Finding(check, PASS, expected, f"{len(rules)} rules, none of which does", advice)
+    return Finding(check, PASS, expected, f"{counted(len(rules), 'rule')}, none of which does", advice)
 
 
 def _named(rule: t.Mapping[str, t.Any]) -> str:
@@ -267,5 +276,9 @@ def _encryption(asking: Asking) -> Finding:
             return Finding(check, PASS, expected, ", ".join(str(kind) for kind in kinds if kind))
     elif answer.code != "ServerSideEncryptionConfigurationNotFoundError":
         return _cannot_read(check, expected, answer)
-    remedy = "aws s3api put-bucket-encryption; whatever the bucket does, age encrypts before (encryption_recipients)"
+    remedy = (
+        "whatever the bucket does, age encrypts before (repository_encryption_recipients): "
+        f"aws s3api put-bucket-encryption --bucket {asking.bucket} --server-side-encryption-configuration "
+        '\'{"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}\''
+    )
     return Finding(check, FAIL, expected, "none", remedy)

@@ -54,7 +54,11 @@ def s3_findings(store: S3Store, demands: Demands) -> list[Finding]:
 
 
 def _not_tried(check: str, why: str = "not tried") -> Finding:
-    remedy = "repository_info with blast_radius=try" if why == "not tried" else None
+    remedy = (
+        "ansible-playbook sre.runbooks.prepare_repository -e repository_blast_radius=try"
+        if why == "not tried"
+        else None
+    )
     return Finding(check, UNKNOWN, _EXPECTED[check], why, remedy)
 
 

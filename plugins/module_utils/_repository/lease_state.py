@@ -115,8 +115,10 @@ def _damaged(component: str, epoch: int, found: str) -> IntegrityError:
         component,
         expected="a readable held.json",
         found=found,
-        next_command=(
-            "make sure that nobody operates on the component, then: "
-            f"ansible -m sre.runbooks.lease -a 'state=released lease_confirm={component} component={component} ...' localhost"
-        ),
+        next_command=f"make sure that nobody operates on the component, then: {release_command(component)}",
     )
+
+
+def release_command(component: str) -> str:
+    """How somebody who is certain that a run is dead gives its lease back."""
+    return f"ansible-playbook sre.runbooks.release_lease --limit {component} -e lease_confirm={component}"

@@ -47,6 +47,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_sta
     epoch_prefix,
     epochs,
     highest_epoch,
+    release_command,
 )
 
 if t.TYPE_CHECKING:
@@ -357,7 +358,6 @@ def _held_by(component: str, found: LeaseState) -> LeaseHeld:
             f"renewed {_clock.format_time(found.renewed)}, for {found.ttl_s:g} s"
         )[:600],
         next_command=(
-            "wait for it (lease_wait); if that run is certainly dead: "
-            f"ansible -m sre.runbooks.lease -a 'state=released lease_confirm={component} component={component} ...' localhost"
+            "wait for it (component_lease_wait); if that run is certainly dead: " + release_command(component)
         ),
     )

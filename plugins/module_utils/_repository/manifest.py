@@ -90,13 +90,20 @@ class _Totals:
     encrypted: bool
 
     @classmethod
-    def of(cls, objects: t.Sequence[StoredObject]) -> _Totals:
+    def of(cls, objects: t.Sequence[StoredObject], content: t.Mapping[str, t.Any]) -> _Totals:
         return cls(
             len(objects),
-            sum(stored.length for stored in objects),
-            sum(stored.raw_length for stored in objects),
+            sum(stored.length for stored in objects) + _elsewhere(content, "bytes"),
+            sum(stored.raw_length for stored in objects) + _elsewhere(content, "raw_bytes"),
             any("age" in stored.encoding for stored in objects),
         )
+
+
+def _elsewhere(content: t.Mapping[str, t.Any], name: str) -> int:
+    """What the engine noted of what it keeps outside of the point's objects, such as in pgBackRest's own directory."""
+    noted = content.get("elsewhere")
+    found = noted.get(name) if isinstance(noted, dict) else None
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
 
 
 def _needs(content: t.Mapping[str, t.Any]) -> tuple[str, ...]:
@@ -149,7 +156,7 @@ class RecoveryPoint:
 
     @property
     def size(self) -> int:
-        """Bytes in the repository, without the manifest and the proofs."""
+        """Bytes in the repository that are this point's alone, without the manifest and the proofs."""
         return self._totals().size
 
     @property
@@ -159,7 +166,7 @@ class RecoveryPoint:
 
     def _totals(self) -> _Totals:
         totals = self.__dict__.get("_kept_totals")
-        return totals if totals is not None else _Totals.of(self.objects)
+        return totals if totals is not None else _Totals.of(self.objects, self.content)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -169,7 +176,7 @@ class RecoveryPoint:
 
     def forget_details(self, reload: t.Callable[[], RecoveryPoint]) -> None:
         """Let go of what makes a listing of ten thousand points large; ``reload`` brings it back on first use."""
-        self.__dict__["_kept_totals"] = _Totals.of(self.objects)
+        self.__dict__["_kept_totals"] = _Totals.of(self.objects, self.content)
         self.__dict__["_kept_needs"] = self.needs
         self.__dict__["_reload"] = reload
         for name in _DETAILS:

@@ -361,7 +361,8 @@ def _nothing_fits(listing: PointListing, before: datetime.datetime | None, minim
 
 
 def _list_command(component: str) -> str:
-    return f"ansible -m sre.runbooks.recovery_point_info -a 'component={component} repository=... environment_name=...' localhost"
+    # It shows each of them with what it shows and why it is kept, and changes nothing.
+    return f"ansible-playbook sre.runbooks.expire_backups --limit {component} --check"
 
 
 def remove_incomplete(repository: Repository, component: str, keep: str | None = None) -> list[str]:

@@ -133,7 +133,8 @@ def _open(store: Store, environment: str) -> Repository:
             f"no repository at {store.url}",
             expected=_IDENTITY,
             found="no such directory" if _is_absent(store) else "an uninitialised place",
-            next_command=f"ansible -m sre.runbooks.repository -a 'repository={store.url} environment_name={environment}' localhost",
+            next_command="correct repository_url in the inventory, or make it a repository: "
+            "ansible-playbook sre.runbooks.prepare_repository",
         ) from None
     fields = parse_sealed(content, f"{store.url}/{_IDENTITY}")
     repository = Repository(store, fields.text("id", r"[0-9a-f-]{36}"), fields.text("environment"))
@@ -142,7 +143,7 @@ def _open(store: Store, environment: str) -> Repository:
             f"{store.url} belongs to another environment",
             expected=f"environment {environment}",
             found=f"environment {repository.environment} (repository {repository.id})",
-            next_command="correct repository or environment_name in the inventory",
+            next_command="correct repository_url or environment_name in the inventory",
         )
     return repository
 

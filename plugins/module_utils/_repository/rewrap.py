@@ -114,8 +114,8 @@ def check_possible(
             expected="X25519 recipients (age1…, 62 letters) only",
             found=f"{len(others)} of another kind",
             next_command=(
-                "give that reader an X25519 key (age-keygen), or take new recovery points "
-                "(sre.runbooks.back_up_components -e backup_force=true) and keep the old key until these have expired"
+                "give that reader an X25519 key (age-keygen), or keep the old key until the points have expired and take "
+                f"a new one: ansible-playbook sre.runbooks.back_up_components --limit {component} -e backup_force=true"
             ),
         )
     if not allow_unproven and not any(recipient in ring.recipients for recipient in recipients):
@@ -125,8 +125,9 @@ def check_possible(
             expected="the identity of at least one current recipient",
             found=f"identities of {', '.join(ring.recipients) or 'nobody'}",
             next_command=(
-                "give the new identity's file too (rewrap_identity_files), or say rewrap_allow_unproven=true and prove "
-                "it with sre.runbooks.encryption_info where that identity is, before the old one is destroyed"
+                "give the new identity's file too (rewrap_identity_files); or prove it with sre.runbooks.encryption_info "
+                "where that identity is, before the old one is destroyed, and: "
+                f"the same command with --limit {component} -e rewrap_allow_unproven=true"
             ),
         )
 

@@ -72,7 +72,7 @@ def explain(
             f"there is no bucket {location.bucket}",
             expected=f"{where}, made before: the collection makes none",
             found=found,
-            next_command=f"correct the repository's URL or s3.endpoint_url, or make the bucket; {look}",
+            next_command=f"correct repository_url, or endpoint_url in repository_s3, or make the bucket; {look}",
         )
     if code in _MISSING and verb in ("read", "lock"):
         return ObjectMissing(f"{what} is not in the repository", expected=f"an object in {location.url}", found=found)
@@ -111,14 +111,14 @@ def explain(
             f"the repository is full: could not {verb} {what}",
             expected="room in the bucket",
             found=found,
-            next_command="raise its quota, or let sre.runbooks.expire_backups make room",
+            next_command="raise its quota, or make room: ansible-playbook sre.runbooks.expire_backups",
         )
     if code in _BUSY:
         return RepositoryError(
             f"the repository is too busy: could not {verb} {what}",
             expected=f"an answer of {where} within {options.max_attempts} attempts",
             found=found,
-            next_command="run the playbook again later, with a smaller s3.concurrency or a larger s3.max_attempts",
+            next_command="run the playbook again later, with a smaller concurrency or larger max_attempts in repository_s3",
         )
     return _way_there(error, f"could not {verb} {what}", where, found, look, options)
 
@@ -140,21 +140,21 @@ def _way_there(
             f"the repository's certificate is not trusted: {message}",
             expected=f"{where} with a certificate that {options.ca_bundle or 'the system'} vouches for",
             found=found,
-            next_command="name the authority in s3.ca_bundle; or http:// in s3.endpoint_url is https://, or the reverse",
+            next_command="name the authority as ca_bundle in repository_s3; or http:// in its endpoint_url is https://, or the reverse",
         )
     if kind in ("EndpointConnectionError", "ConnectTimeoutError", "ConnectionClosedError", "ProxyConnectionError"):
         return RepositoryError(
             f"the repository cannot be reached: {message}",
             expected=f"an S3 service for {where}",
             found=found,
-            next_command="correct s3.endpoint_url, or let this host through to it; " + look,
+            next_command="correct endpoint_url in repository_s3, or let this host through to it; " + look,
         )
     if kind == "ReadTimeoutError":
         return RepositoryError(
             f"the repository does not answer: {message}",
             expected=f"an answer within {options.read_timeout:g} s",
             found=found,
-            next_command="run the playbook again; raise s3.read_timeout where the way is slow",
+            next_command="run the playbook again; raise read_timeout in repository_s3 where the way is slow",
         )
     return RepositoryError(message, expected=f"{where} to do so", found=found, next_command=look)
 

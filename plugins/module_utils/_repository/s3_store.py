@@ -225,7 +225,7 @@ class S3Store:
             f"{version.key} is locked",
             expected="an object whose time is over",
             found=f"{error.found}; version {version.version_id} is locked until {_clock.format_time(until)}",
-            next_command="wait until then; sre.runbooks.expire_backups tries again with every run",
+            next_command="wait until then; every run of sre.runbooks.expire_backups tries again",
         )
 
     # Locks

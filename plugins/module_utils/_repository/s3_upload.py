@@ -153,7 +153,7 @@ class UploadWriter:
                 f"{self._key} is too large for an object",
                 expected=f"at most {MOST_PARTS} parts",
                 found="more",
-                next_command="raise s3.part_size",
+                next_command="raise part_size in repository_s3",
             )
         body, self._filling = self._filling, bytearray()
         size = len(body)

@@ -98,7 +98,7 @@ def verify_point(
                 point.component,
                 expected="what reads the backups of its engine",
                 found="nothing",
-                next_command="verify it with sre.runbooks.recovery_point_verify",
+                next_command=f"ansible-playbook sre.runbooks.verify_backups --limit {point.component}",
             )
         elsewhere(point, result, progress)
     return result

@@ -65,7 +65,7 @@ def test_an_uninitialised_place(tmp_path: pathlib.Path) -> None:
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(RepositoryError) as raised:
             open_repository(f"file://{path}", "testing")
-        assert "sre.runbooks.repository" in (raised.value.next_command or "")
+        assert "sre.runbooks.prepare_repository" in (raised.value.next_command or "")
 
 
 def test_a_place_that_holds_something_else_is_left_alone(tmp_path: pathlib.Path) -> None:

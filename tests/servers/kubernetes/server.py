@@ -13,7 +13,6 @@ from __future__ import annotations
 import collections.abc
 import contextlib
 import functools
-import http.client
 import json
 import os
 import pathlib
@@ -21,7 +20,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -30,13 +28,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._process import child
 from tests.servers.kubernetes import definitions, storage
 from tests.servers.kubernetes.api import Api, ApiFault, Object, wait
 from tests.servers.kubernetes.credentials import Authority, Pair, kubeconfig, write_kubeconfig
+from tests.servers.kubernetes.parts import ETCD, PARTS, arguments, command, etcd_request
+from tests.servers.kubernetes.processes import Adopted, Process, started
 from tests.servers.kubernetes.stages import stages
-from tests.servers.s3 import program
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-#: In the order of their start; each needs those before it.
-PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "storage")
-_ETCD = "unix://localhost:1"
 _USERS = {
     "admin": ("admin", ("system:masters",)),
     "kube-controller-manager": ("system:kube-controller-manager", ()),
@@ -57,7 +53,9 @@ class KubernetesServer:
         self.tied = tied
         self.port, self.kubelet_port = free_port(), free_port()
         self.url = f"https://127.0.0.1:{self.port}"
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Process] = {}
+        #: Called whenever processes or what is simulated changed.
+        self.started: collections.abc.Callable[[], None] = lambda: None
         #: The documents of kwok's configuration beside its stages.
         self._simulated: list[Object] = []
 
@@ -95,7 +93,7 @@ class KubernetesServer:
         """Start one of PARTS again; see also :meth:`stop_part`."""
         with (self.directory / f"{part}.log").open("ab") as log:
             self._processes[part] = subprocess.Popen(
-                [*command(part), *self._arguments(part)],
+                [*command(part), *arguments(self, part)],
                 cwd=self.directory,
                 env={"PATH": os.environ["PATH"], "HOME": str(self.directory), "TMPDIR": str(self.directory)},
                 stdin=subprocess.DEVNULL,
@@ -104,6 +102,7 @@ class KubernetesServer:
                 start_new_session=True,
                 preexec_fn=child_setup() if self.tied else None,
             )
+        self.started()
 
     def stop_part(self, part: str, with_signal: int = signal.SIGTERM) -> None:
         """End one of PARTS, and what it started, as a fault that a test wants; nothing happens where it does not run."""
@@ -115,9 +114,30 @@ class KubernetesServer:
         # The API server waits for open watches before it goes; nothing of a test is worth that.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(2)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if process.poll() is None or not isinstance(process, Adopted):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+    def state(self) -> Object:
+        """What another process needs to :meth:`adopt` it, as JSON."""
+        parts = {part: [process.pid, started(process.pid)] for part, process in self._processes.items()}
+        return {"port": self.port, "kubelet_port": self.kubelet_port, "parts": parts, "simulated": self._simulated}
+
+    def adopt(self, state: Object) -> None:
+        """Be the cluster that another process started; only new users need the authority's key, which is gone."""
+        self.port, self.kubelet_port = state["port"], state["kubelet_port"]
+        self.url = f"https://127.0.0.1:{self.port}"
+        self._simulated = state["simulated"]
+        self._processes = {part: Adopted(*known) for part, known in state["parts"].items()}
+        credentials = self.directory / "credentials"
+        self.ca = str(credentials / "ca.crt")
+        self.serving, *pairs = (
+            Pair(str(credentials / f"{name}.crt"), str(credentials / f"{name}.key")) for name in ("server", *_USERS)
+        )
+        self._pairs = dict(zip(_USERS, pairs))
+        self.tokens = Pair(str(credentials / "service-accounts.pub"), str(credentials / "service-accounts.key"))
+        self.api = Api(self.url, self.ca, self.administrator)
 
     @property
     def pids(self) -> dict[str, int]:
@@ -150,6 +170,10 @@ class KubernetesServer:
     def administrator(self) -> Pair:
         """The certificate that may do everything."""
         return self._pairs["admin"]
+
+    def pair(self, name: str) -> Pair:
+        """The certificate of one of the cluster's own users."""
+        return self._pairs[name]
 
     def api_for(self, user: str, groups: collections.abc.Sequence[str] = ()) -> Api:
         return Api(self.url, self.ca, self.authority.client(f"user-{user}", user, groups))
@@ -234,6 +258,10 @@ class KubernetesServer:
         volume = self.api.get("v1", "PersistentVolume", bound["spec"]["volumeName"])
         return self.directory / "volumes" / volume["spec"]["csi"]["volumeHandle"]
 
+    def claim_directory(self, namespace: str, claim: str) -> pathlib.Path:
+        """As :meth:`volume_directory`, also of a claim that does not exist yet: a link to its volume, once it has one."""
+        return self.directory / "volumes" / "by-claim" / namespace / claim
+
     def compact(self) -> None:
         """Forget all history now: continued lists and watches of before get 410, as after some minutes elsewhere."""
         revision = self.api.request("GET", "/api/v1/namespaces", limit=1)["metadata"]["resourceVersion"]
@@ -252,7 +280,7 @@ class KubernetesServer:
         self.authority = Authority(self.directory / "credentials")
         self.ca = self.authority.certificate
         self.serving = self.authority.server("server")
-        self._tokens = self.authority.signing_key("service-accounts")
+        self.tokens = self.authority.signing_key("service-accounts")
         self._pairs = {name: self.authority.client(name, *who) for name, who in _USERS.items()}
         for name, pair in self._pairs.items():
             self._write_kubeconfig(name, kubeconfig(self.url, self.ca, pair))
@@ -260,8 +288,8 @@ class KubernetesServer:
         etcd = {
             "name": "test",
             "data-dir": str(self.directory / "etcd"),
-            "listen-client-urls": _ETCD,
-            "advertise-client-urls": _ETCD,
+            "listen-client-urls": ETCD,
+            "advertise-client-urls": ETCD,
             "listen-peer-urls": "unix://localhost:2",
             "initial-advertise-peer-urls": "unix://localhost:2",
             "initial-cluster": "test=unix://localhost:2",
@@ -270,69 +298,6 @@ class KubernetesServer:
         }
         (self.directory / "etcd.yaml").write_text(json.dumps(etcd), encoding="utf-8")
         self._write_simulation()
-
-    def _arguments(self, part: str) -> list[str]:
-        """What each program is started with."""
-        own = str(self.directory / f"{part}.kubeconfig")
-        if part == "etcd":
-            return ["--config-file=etcd.yaml"]
-        if part == "kube-apiserver":
-            kubelet = self._pairs["kubelet-client"]
-            return [
-                f"--etcd-servers={_ETCD}",
-                "--bind-address=127.0.0.1",
-                f"--secure-port={self.port}",
-                f"--tls-cert-file={self.serving.certificate}",
-                f"--tls-private-key-file={self.serving.key}",
-                f"--client-ca-file={self.ca}",
-                "--authorization-mode=RBAC",
-                "--anonymous-auth=false",
-                "--allow-privileged=true",
-                "--service-cluster-ip-range=10.96.0.0/16",
-                # No endpoints of its own: an address of loopback is none that a cluster could announce.
-                "--endpoint-reconciler-type=none",
-                f"--service-account-key-file={self._tokens.certificate}",
-                f"--service-account-signing-key-file={self._tokens.key}",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                f"--kubelet-certificate-authority={self.ca}",
-                f"--kubelet-client-certificate={kubelet.certificate}",
-                f"--kubelet-client-key={kubelet.key}",
-                "--kubelet-preferred-address-types=InternalIP",
-                "--enable-aggregator-routing=false",
-                "--profiling=false",
-                # Lists are continued from what etcd still has: `compact` takes it away.
-                "--feature-gates=ListFromCacheSnapshot=false",
-            ]
-        if part == "kube-controller-manager":
-            return [
-                f"--kubeconfig={own}",
-                "--leader-elect=false",
-                "--secure-port=0",
-                "--use-service-account-credentials=true",
-                f"--service-account-private-key-file={self._tokens.key}",
-                f"--root-ca-file={self.ca}",
-                "--kube-api-qps=500",
-                "--kube-api-burst=1000",
-                "--pvclaimbinder-sync-period=1s",
-                "--horizontal-pod-autoscaler-sync-period=2s",
-            ]
-        if part == "storage":
-            return [self.url, str(self.directory)]
-        if part == "kube-scheduler":
-            return [f"--kubeconfig={own}", "--leader-elect=false", "--secure-port=0", "--kube-api-qps=500",
-                    "--kube-api-burst=1000"]  # fmt: skip
-        return [
-            f"--kubeconfig={own}",
-            "--config=kwok.yaml",
-            "--manage-all-nodes=true",
-            "--node-ip=127.0.0.1",
-            f"--node-port={self.kubelet_port}",
-            f"--server-address=127.0.0.1:{self.kubelet_port}",
-            f"--tls-cert-file={self.serving.certificate}",
-            f"--tls-private-key-file={self.serving.key}",
-            "--cidr=10.244.0.0/16",
-            "--node-lease-duration-seconds=40",
-        ]
 
     def _simulate(self, kind: str, spec: Object) -> None:
         document = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": kind, "spec": spec}
@@ -373,34 +338,6 @@ class KubernetesServer:
 
     def _write_kubeconfig(self, name: str, content: Object) -> str:
         return write_kubeconfig(self.directory / f"{name.replace(':', '-')}.kubeconfig", content)
-
-
-def command(part: str) -> list[str]:
-    """The command of one of PARTS, or of kubectl."""
-    assets = os.environ.get("KUBEBUILDER_ASSETS")
-    if (
-        assets
-        and part not in ("kwok", "storage")
-        and all(os.access(os.path.join(assets, name), os.X_OK) for name in PARTS[:4])
-    ):
-        return [os.path.join(assets, part)]
-    if part == "storage":
-        return [sys.executable, "-B", storage.__file__]
-    return [program("kwok")] if part == "kwok" else [program("kubernetes"), part]
-
-
-def etcd_request(socket_path: pathlib.Path, path: str, document: Object) -> None:
-    """A request to etcd's JSON gateway."""
-    connection = http.client.HTTPConnection("localhost", timeout=30)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    with contextlib.closing(connection):
-        # Relative to where it is: longer paths do not fit a socket's address.
-        connection.sock.connect(os.path.relpath(socket_path) if len(str(socket_path)) > 100 else str(socket_path))
-        connection.request("POST", path, json.dumps(document), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        content = answer.read()
-    if answer.status != 200:
-        raise RuntimeError(f"etcd answered {answer.status} to {path}: {content.decode(errors='replace')[:300]}")
 
 
 @contextlib.contextmanager

@@ -133,6 +133,7 @@ class Storage:
             shutil.copytree(self.directory(content["status"]["snapshotHandle"]), self.directory(name), symlinks=True)
         else:
             self.directory(name).mkdir()
+        self._name_by_claim(claim["metadata"], name)
         self.api.create(
             {
                 "apiVersion": "v1",
@@ -155,6 +156,15 @@ class Storage:
                 },
             }
         )
+
+    def _name_by_claim(self, metadata: Object, handle: str) -> None:
+        """``by-claim/NAMESPACE/CLAIM`` is its volume: there before the claim is bound, and before any pod has it."""
+        directory = self.root / "by-claim" / metadata["namespace"]
+        directory.mkdir(parents=True, exist_ok=True)
+        fresh = directory / f".{metadata['name']}"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(self.directory(handle))
+        fresh.replace(directory / metadata["name"])
 
     def _reclaim(self, volume: Object) -> None:
         policy = volume["spec"]["persistentVolumeReclaimPolicy"]

@@ -104,9 +104,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.expire im
     plan_expiry,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.place import generations
+from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import exclusive
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
@@ -138,8 +138,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         check: t.Callable[[], None] = lambda: None  # noqa: E731
         if not module.check_mode:
             ttl, wait = _clock.parse_duration(params["lease_ttl"]), _clock.parse_duration(params["lease_wait"])
-            holder = describe_holder(params["run_id"])
-            check = stack.enter_context(holding(repository, component, params["run_id"], holder, ttl, wait)).check
+            progress = stack.enter_context(Progress(params["progress_path"]))
+            check = stack.enter_context(exclusive(repository, component, params["run_id"], ttl, wait, progress)).check
         recorder = Recorder(repository, None if module.check_mode else params["run_id"], component)
         with recorder.step("expire in pgBackRest's repository") as step:
             done, before = _expire(module, repository, component, check)

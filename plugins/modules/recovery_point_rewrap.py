@@ -115,9 +115,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age import Identities, check_recipients
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import exclusive
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding, refuse_held
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import refuse_held
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings import KeyRing
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewrap import Planned
@@ -161,11 +161,13 @@ def _act(module: AnsibleModule, rotation: Rotation) -> None:
     def record(planned: Planned) -> AbstractContextManager[t.Any]:
         return recorder.step("rewrap", recovery_point=planned.point.point_id, reason=planned.reason)
 
-    with holding(rotation.repository, rotation.component, run_id, describe_holder(run_id), ttl, wait) as lease:
+    with (
+        Progress(params["progress_path"]) as progress,
+        exclusive(rotation.repository, rotation.component, run_id, ttl, wait, progress) as lease,
+    ):
         # Retention or another rotation may have been at work while we waited.
         rotation.look()
-        with Progress(params["progress_path"]) as progress:
-            rotation.act(lease.check, record, run_id, progress)
+        rotation.act(lease.check, record, run_id, progress)
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import E
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import start_run
 from tests.robustness.runbooks import ROWS, Disturbed
 from tests.robustness.scale import SEED, SOAK, counted
+from tests.robustness.waiting import problems_while_waiting
 from tests.servers.component import NAME
 from tests.servers.module_call import finish_module, start_module
 
@@ -194,3 +195,23 @@ def _state(component: Disturbed) -> list[str]:
     problems += [f"database {name}" for name in component.databases() if "restoring" in name]
     problems += [f"left in scratch: {path}" for path in pathlib.Path(component.scratch).iterdir()]
     return problems
+
+
+def test_whoever_waits_shows_for_whom(disturbed: Disturbed) -> None:
+    assert not disturbed.back_up(encryption_recipients=disturbed.recipients[:1]).get("failed")
+    rewrap = {"encryption_recipients": disturbed.recipients[1:], "encryption_identity": disturbed.identities}
+    modules: dict[str, dict[str, t.Any]] = {
+        "lease": {"run_id": "20261121T052000Z-another-1a2b"},
+        "postgresql_backup": _postgresql(disturbed),
+        "postgresql_restore": {**_postgresql(disturbed), "confirm": NAME},
+        "recovery_point_expire": {"keep_last": 1},
+        "recovery_point_pin": {"reason": "a test"},
+        "recovery_point_rewrap": rewrap,
+    }
+    progress = disturbed.path / "progress-waiting"
+    problems = [
+        problem
+        for module, params in modules.items()
+        for problem in problems_while_waiting(disturbed.repository, NAME, module, params, progress)
+    ]
+    assert not problems, "\n".join(problems)

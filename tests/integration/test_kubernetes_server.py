@@ -24,7 +24,7 @@ import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
 from tests.servers.http import HttpServer
-from tests.servers.kubernetes import definitions, server, stages, storage
+from tests.servers.kubernetes import definitions, server, stages, standing, storage
 from tests.servers.kubernetes.api import Api, ApiFault, Object, wait
 from tests.servers.kubernetes.faults import FaultyApi
 from tests.servers.kubernetes.server import KubernetesServer, running_cluster
@@ -313,3 +313,25 @@ def test_a_killed_test_run_leaves_no_cluster(tmp_path: pathlib.Path) -> None:
         process.communicate()
     assert len(pids) == len(server.PARTS)
     wait(lambda: not any(map(psutil.pid_exists, pids)), "the parts to end with it")
+
+
+def test_a_cluster_stands_until_it_is_told_to_go(tmp_path: pathlib.Path) -> None:
+    def run(*arguments: str) -> str:
+        command = [str(server.ROOT / "tools" / "kubernetes"), *arguments]
+        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=120).stdout.strip()
+
+    directory = str(tmp_path / "cluster")
+    try:
+        kubeconfig = run("up", directory, "--nodes=1")
+        assert kubeconfig == run("up", directory)
+        run("exec", directory, "default", "GREETING=hello")
+        found = standing.find(pathlib.Path(directory))
+        found.api.create(pod("web", "default"))
+        found.api.ready("Pod", "web")
+        assert found.kubectl("exec", "web", "--", "sh", "-c", "echo $GREETING") == "hello\n"
+        pids = found.pids
+    finally:
+        run("down", directory)
+    assert not pathlib.Path(directory).exists()
+    assert not [pid for pid in pids.values() if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+    run("down", directory)

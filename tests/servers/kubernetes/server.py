@@ -87,7 +87,7 @@ class KubernetesServer:
     def stop(self) -> None:
         """End what was started, the last first; the directory stays."""
         for part in reversed(PARTS):
-            self.stop_part(part)
+            self.stop_part(part, signal.SIGKILL)
 
     def start_part(self, part: str) -> None:
         """Start one of PARTS again; see also :meth:`stop_part`."""
@@ -135,7 +135,7 @@ class KubernetesServer:
         self.serving, *pairs = (
             Pair(str(credentials / f"{name}.crt"), str(credentials / f"{name}.key")) for name in ("server", *_USERS)
         )
-        self._pairs = dict(zip(_USERS, pairs))
+        self._pairs = dict(zip(_USERS, pairs, strict=True))
         self.tokens = Pair(str(credentials / "service-accounts.pub"), str(credentials / "service-accounts.key"))
         self.api = Api(self.url, self.ca, self.administrator)
 

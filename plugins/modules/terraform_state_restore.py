@@ -19,7 +19,8 @@ description:
   - A live state is only replaced with O(confirm). One of another lineage is that of something else, and one with a higher
     serial knows what was made since the recovery point; both are refused without O(force).
   - RV(change) names what the state would forget and what would come back, in check mode too.
-  - What was live is kept beforehand as an encrypted recovery point of the component C(<component>--before).
+  - What was live is kept beforehand as an encrypted recovery point of C(<component>--before), which is never the newest
+    and can be restored by its identifier.
   - Where the lineage is the live one, the state is pushed with a serial above the live one and without C(-force), so that
     the program itself refuses when somebody has applied in the meantime.
   - A second run changes nothing while the state is that of the recovery point.
@@ -96,8 +97,8 @@ change:
   description: Addresses of instances (and names of outputs) that the state has C(forgotten), C(brought_back) or C(altered).
   returned: success
   type: dict
-kept_as:
-  description: Component and recovery point under which the former state is kept; null when there was none.
+kept:
+  description: The recovery point in which the former state is kept, for O(recovery_point); null when there was none.
   returned: success
   type: str
 proof:

@@ -22,6 +22,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.coverage 
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery import Kind
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.guide import restore_guide
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.helm import Releases
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.scope import SCOPES, Home, Scope, scope_from
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.taking import Taken, Taking, secrets_refused
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding
@@ -146,7 +147,7 @@ class KubernetesEngine:
             step.facts.update(kinds=len(taken), objects=objects, left_to_controllers=owned)
         if home is not None:
             home.refuse_change()
-        content = {"kubernetes": self._content(plan, taken)}
+        content = {"kubernetes": self._content(plan, taken, taking.releases)}
         check()
         return writer.commit(
             engine_version=plan.version,
@@ -156,13 +157,14 @@ class KubernetesEngine:
             encryption={"recipients": list(encoding.recipients)},
         )
 
-    def _content(self, plan: KubernetesPlan, taken: t.Sequence[Taken]) -> dict[str, t.Any]:
+    def _content(self, plan: KubernetesPlan, taken: t.Sequence[Taken], releases: Releases) -> dict[str, t.Any]:
         moments = [kind.began for kind in taken]
         first, last = min(moments), max(moments)
         return {
             **self._scope.facts(),
             "server": {"version": plan.version, "url": self._cluster.place},
             "kinds": [kind.facts() for kind in sorted(taken, key=lambda kind: (kind.kind.group, kind.kind.resource))],
+            "releases": releases.facts(),
             "skipped": [
                 {"label": skipped.label, "reason": skipped.reason, "excluded": skipped.excluded}
                 for skipped in sorted(plan.coverage.skipped, key=lambda skipped: skipped.label)

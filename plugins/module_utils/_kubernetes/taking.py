@@ -15,6 +15,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery import Kind
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.fields import canonical, desired, recorded
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.helm import Releases
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.listing import Listing, read_consistently
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.ownership import is_marker, left_to
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.side_stream import SideStream
@@ -76,6 +77,8 @@ class Taking:
         self._cluster, self._scope = cluster, scope
         self._writer, self._encoding = writer, encoding
         self._progress, self._check = progress, check
+        #: Helm's, among all that was taken.
+        self.releases = Releases()
 
     def take(self, kind: Kind) -> Taken:
         """All objects of the kind, at one moment."""
@@ -128,6 +131,7 @@ class Taking:
                 raise secrets_refused()
             if left_to(obj) is None:
                 counts["objects"] += 1
+                self.releases.note(obj)
                 content += canonical(desired(obj))
                 if len(content) >= _CHUNK:
                     yield bytes(content)

@@ -16,6 +16,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     RunbookError,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import Choice, describe_choices
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import component_of
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import Prover, failure
 
 if t.TYPE_CHECKING:
@@ -26,12 +27,13 @@ def restore_first_good(
     points: t.Sequence[RecoveryPoint],
     passed_over: t.Sequence[Choice],
     restore: t.Callable[[RecoveryPoint], dict[str, t.Any]],
-    prover: Prover,
+    prover: Prover | None,
     warnings: list[str],
 ) -> tuple[dict[str, t.Any], list[Choice]]:
     """What ``restore`` returned for the first point that it could restore, and all that was considered.
 
-    :arg points: in the order in which they are tried; at least one. :arg warnings: told what was passed over.
+    :arg points: in the order in which they are tried; at least one. :arg prover: None in check mode, where nothing is written.
+    :arg warnings: told what was passed over.
     :raises RunbookError: the last point's own, with the next command, when none was good. Others than of damage or of
         content that is not what it should be are raised at once.
     """
@@ -40,7 +42,8 @@ def restore_first_good(
         try:
             result = restore(point)
         except (IntegrityError, ObjectMissing) as damage:
-            prover.failed(point, "verified", 0.0, failure(damage))
+            if prover is not None:
+                prover.failed(point, "verified", 0.0, failure(damage))
             choices.append(Choice(point.point_id, point.consistency_time, "damaged", damage.message))
             error: RunbookError = damage
         except AssertionFailed as unmet:
@@ -51,7 +54,7 @@ def restore_first_good(
             return result, choices
         warnings.append(f"recovery point {point.point_id} was passed over: {error}")
         if not left:
-            raise last_resort(error, point.component)
+            raise last_resort(error, component_of(point.component))
     raise AssertionError("there is always at least one point")
 
 

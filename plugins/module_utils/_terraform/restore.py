@@ -17,12 +17,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import Assert
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding, Identities
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery import choose, fallback
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import before_component, list_for
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import Prover, exclusive
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.wanted import RestoreWanted
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point, list_points
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point, remove_incomplete
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.hardware import describe_hardware
 from ansible_collections.sre.runbooks.plugins.module_utils._terraform.program import Workdir
 from ansible_collections.sre.runbooks.plugins.module_utils._terraform.state import State, change, with_serial
@@ -39,9 +39,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 
-#: Under this name beside the component's own the states are kept that restores replaced, so that none of them is ever
-#: taken for the component's newest recovery point.
-_KEPT = "--before"
 #: How many names a message tells.
 _SHOWN = 5
 
@@ -86,7 +83,7 @@ class TerraformRestore:
             return self._unchanged(points[0], live, passed_over)
         self._permit(points[0], live)
         if check_mode:
-            return self._prediction(points[0], live, passed_over)
+            return self._prediction(points, live, passed_over)
         request = self._request
         with exclusive(
             self._repository,
@@ -108,7 +105,7 @@ class TerraformRestore:
 
     def _points(self) -> tuple[list[RecoveryPoint], list[choose.Choice]]:
         request = self._request
-        listing = list_points(self._repository, self._component)
+        listing = list_for(self._repository, self._component, request.recovery_point)
         points, passed_over = choose.candidates(
             listing, request.recovery_point, request.before, request.fallback_points
         )
@@ -199,7 +196,7 @@ class TerraformRestore:
             "recovery_point": point.facts(),
             "state": found.facts() if found else None,
             "change": changed.facts(),
-            "kept_as": kept,
+            "kept": kept,
             "proof": proof,
             "durations": self._phases.facts(),
             "rto_measured_s": round(rto, 3),
@@ -207,13 +204,14 @@ class TerraformRestore:
 
     def _keep(self, live: State) -> str:
         """The live state as a recovery point of its own name; its id."""
-        component = check_component(self._component + _KEPT)
+        component = before_component(self._component)
         with self._phases.phase("keep the live state", serial=live.serial) as step:
+            remove_incomplete(self._repository, component)
             writer = begin_point(self._repository, component, ENGINE, self._request.run_id)
             encoding = Encoding(recipients=self._request.recipients)
             point = store_state(live, self._workdir, writer, encoding, _clock.now())
             step.facts.update(recovery_point=point.point_id)
-        return f"{component}/{point.point_id}"
+        return point.point_id
 
     def _compare(self, point: RecoveryPoint, wanted: State, found: State | None, kept: str | None) -> None:
         if found is not None and (found.lineage, found.content) == (wanted.lineage, wanted.content):
@@ -244,22 +242,20 @@ class TerraformRestore:
             "recovery_point": point.facts() if shown else None,
             "state": live.facts() if live else None,
             "change": change(live, live).facts() if live else None,
-            "kept_as": None,
+            "kept": None,
             "message": f"the state is that of {point.point_id}"
             if shown
             else "there is a state already; only what is missing is restored",
         }
 
     def _prediction(
-        self, point: RecoveryPoint, live: State | None, passed_over: t.Sequence[choose.Choice]
+        self, points: t.Sequence[RecoveryPoint], live: State | None, passed_over: t.Sequence[choose.Choice]
     ) -> dict[str, t.Any]:
-        wanted = read_state(self._repository.store, point, self._identities)
-        chosen = choose.Choice(point.point_id, point.consistency_time, "chosen")
-        return {
-            **fallback.told([*passed_over, chosen], self._repository.store.now()),
-            "changed": True,
-            "recovery_point": point.facts(),
-            "state": live.facts() if live else None,
-            "change": change(live, wanted).facts(),
-            "kept_as": None,
-        }
+        def foresee(point: RecoveryPoint) -> dict[str, t.Any]:
+            self._permit(point, live)
+            wanted = read_state(self._repository.store, point, self._identities)
+            return {"recovery_point": point.facts(), "change": change(live, wanted).facts()}
+
+        result, choices = fallback.restore_first_good(points, passed_over, foresee, None, self.warnings)
+        told = fallback.told(choices, self._repository.store.now())
+        return {**result, **told, "changed": True, "state": live.facts() if live else None, "kept": None}

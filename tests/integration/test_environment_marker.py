@@ -56,7 +56,9 @@ def test_content_must_be_confirmed_by_name(server: Server, content: str) -> None
     for check in (True, False):
         for confirm in (None, "production"):
             result = mark(server, check, confirm=confirm)
-            assert result["failed"] and result["error"]["kind"] == "refused" and "adopt_confirm=staging" in result["msg"]
+            assert (
+                result["failed"] and result["error"]["kind"] == "refused" and "adopt_confirm=staging" in result["msg"]
+            )
     assert marked(server) is None
     assert mark(server, confirm="staging")["changed"] and marked(server) == "staging"
 

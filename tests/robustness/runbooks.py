@@ -67,7 +67,7 @@ class Runbook(t.NamedTuple):
     left: t.Callable[[Disturbed], list[str]] = lambda _component: []
 
 
-def _back_up(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
+def back_up(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
     given = {**component.server.params(), "scratch_dir": str(component.scratch), "force": True, "jobs": 2, **params}
     return component.run("postgresql_backup", disturbance, **given)
 
@@ -92,12 +92,12 @@ def _expire(component: Disturbed, disturbance: Disturbance | None = None) -> Out
     return component.run("recovery_point_expire", disturbance, **none, keep_last=3, min_age="0", incomplete_after="0")
 
 
-def _fill(component: Disturbed) -> None:
+def fill(component: Disturbed) -> None:
     """Exactly so many points that two of them expire."""
     if len(component.listing().points) > 5:
         assert not _expire(component).failed
     while len(component.listing().points) < 5:
-        assert not _back_up(component).failed
+        assert not back_up(component).failed
 
 
 def _pin(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
@@ -115,14 +115,14 @@ def _rewrap(component: Disturbed, disturbance: Disturbance | None = None) -> Out
 
 def _encrypt(component: Disturbed) -> None:
     """A new point that only the old key opens."""
-    assert not _back_up(component, encryption_recipients=component.recipients[:1]).failed
+    assert not back_up(component, encryption_recipients=component.recipients[:1]).failed
 
 
 RUNBOOKS = {
-    "expire": Runbook(_expire, _expire, _expire, prepare=_fill),
+    "expire": Runbook(_expire, _expire, _expire, prepare=fill),
     "pin": Runbook(_pin, _pin, _pin, prepare=lambda component: _pin(component, state="absent")),
     "rewrap": Runbook(_rewrap, _rewrap, _rewrap, prepare=_encrypt),
-    "back up": Runbook(_back_up, _back_up, lambda component: _back_up(component, force=False)),
+    "back up": Runbook(back_up, back_up, lambda component: back_up(component, force=False)),
     "restore": Runbook(
         lambda component, disturbance: _restore(component, disturbance, force=True),
         lambda component: _restore(component, force=True),

@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import generate_key
 from tests.robustness.module_process import Disturbance, Outcome
-from tests.robustness.runbooks import Disturbed, Runbook
+from tests.robustness.runbooks import Disturbed, Runbook, back_up, fill
 
 _SIGNING_KEY = generate_key()[0]
 
@@ -21,6 +21,12 @@ _SIGNING_KEY = generate_key()[0]
 def _evidence(component: Disturbed, disturbance: Disturbance | None = None) -> Outcome:
     given = {"force": True, "signing_key": _SIGNING_KEY, "encryption_identity": component.identities}
     return component.run("evidence", disturbance, **given)
+
+
+def _something_new(component: Disturbed) -> None:
+    """A point that no evidence knows yet."""
+    fill(component)
+    assert not back_up(component).failed
 
 
 def _started(component: Disturbed, disturbance: Disturbance | None = None) -> Outcome:
@@ -136,7 +142,7 @@ def _open_runs(component: Disturbed) -> list[str]:
 
 
 BESIDE = {
-    "evidence": Runbook(_evidence, _evidence, _evidence),
+    "evidence": Runbook(_evidence, _evidence, _evidence, prepare=_something_new),
     "run": Runbook(_started, _finished, _finished, prepare=_finished, left=_open_runs),
     "report": Runbook(_report, _report, _report, prepare=_open_run, left=_left_of_report),
     "signing key": _key("signing_key"),

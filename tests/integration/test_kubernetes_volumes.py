@@ -30,6 +30,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.points im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import initialise_repository
 from tests.servers.kubernetes.api import wait
 from tests.servers.kubernetes.server import KubernetesServer
+from tests.servers.module_call import call_module
 
 COMPONENT = "shop_objects"
 SNAPSHOTS = "snapshot.storage.k8s.io/v1"
@@ -344,3 +345,59 @@ def test_snapshots_go_with_their_recovery_points(snapshots: Volumes) -> None:
     assert site.server.api.find(SNAPSHOTS, "VolumeSnapshotContent", names[second.point_id])
     left = site.server.api.list(SNAPSHOTS, "VolumeSnapshot", site.namespace)
     assert len(left) == 1
+
+
+def expand(site: Volumes, size: str, claim: str = "data", check: bool = False, **params: t.Any) -> dict[str, t.Any]:
+    own = {"kubeconfig": site.server.kubeconfig, "namespace": site.namespace, "claim": claim, "size": size, **params}
+    return call_module("kubernetes_volume_size", own, check)
+
+
+def test_a_claim_grows_and_never_shrinks(site: Volumes) -> None:
+    site.claim("data")
+    would = expand(site, "2Gi", check=True)
+    assert would["changed"] and would["claim"]["capacity"] == "2Gi" and would["diff"]["before"]["capacity"] == "1Gi"
+    assert expand(site, "1Gi")["changed"] is False
+    done = expand(site, "2Gi")
+    assert done["changed"] and done["diff"] == would["diff"], done
+    assert done["message"] == f"claim {site.namespace}/data grew from 1Gi to 2Gi"
+    again = expand(site, "2048Mi")
+    assert not again["changed"] and again["claim"]["capacity"] == "2Gi"
+    shrunk = expand(site, "1Gi")
+    assert shrunk["error"]["kind"] == "refused" and "never shrinks" in shrunk["msg"]
+    assert expand(site, "1Gi", check=True)["failed"]
+
+
+def test_sizes_that_cannot_be(site: Volumes) -> None:
+    site.claim("fixed", storageClassName="fixed")
+    assert "allowVolumeExpansion" in expand(site, "2Gi", "fixed")["msg"]
+    assert "no quantity" in expand(site, "two", "fixed")["msg"]
+    assert "there is no such claim" in expand(site, "2Gi", "nowhere")["msg"]
+    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "waiting", "namespace": site.namespace}
+    site.server.api.create({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+    assert "no volume to expand" in expand(site, "2Gi", "waiting")["msg"]
+
+
+def test_an_expansion_that_fails_or_was_killed_is_waited_for_again(site: Volumes) -> None:
+    site.claim("data")
+    item = site.server.api.get("v1", "PersistentVolumeClaim", "data", site.namespace)
+    site.server.stop_part("storage")
+    try:
+        late = expand(site, "2Gi", timeout="1s")
+        assert late["failed"] and "waiting for the driver" in late["msg"]
+        error = {"type": "ControllerResizeError", "status": "True", "message": "the array is full"}
+        site.server.api.patch(item, {"status": {"conditions": [error]}}, "status")
+        assert "the array is full" in expand(site, "2Gi")["msg"]
+        pending = {"type": "FileSystemResizePending", "status": "True"}
+        site.server.api.patch(item, {"status": {"conditions": [pending]}}, "status")
+        done = expand(site, "2Gi")
+        assert not done["changed"] and done["claim"]["pending"] and "when a pod next has it" in done["message"]
+    finally:
+        site.server.start_part("storage")
+    done = expand(site, "2Gi")
+    assert not done["changed"] and done["claim"] == {
+        "claim": "data",
+        "request": "2Gi",
+        "capacity": "2Gi",
+        "pending": False,
+    }

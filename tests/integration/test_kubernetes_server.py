@@ -24,7 +24,7 @@ import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
 from tests.servers.http import HttpServer
-from tests.servers.kubernetes import definitions, server, stages, standing, storage
+from tests.servers.kubernetes import definitions, metrics, objects, server, stages, standing, storage
 from tests.servers.kubernetes.api import Api, ApiFault, Object, wait
 from tests.servers.kubernetes.faults import FaultyApi
 from tests.servers.kubernetes.server import KubernetesServer, running_cluster
@@ -335,3 +335,32 @@ def test_a_cluster_stands_until_it_is_told_to_go(tmp_path: pathlib.Path) -> None
     assert not pathlib.Path(directory).exists()
     assert not [pid for pid in pids.values() if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
     run("down", directory)
+
+
+def test_pods_use_what_their_annotations_say(kubernetes_cluster: KubernetesServer, kubernetes_namespace: str) -> None:
+    api, namespace = kubernetes_cluster.api, kubernetes_namespace
+    kubernetes_cluster.serve_metrics()
+    api.create(pod("leak", namespace, annotations={metrics.MEMORY: "100", metrics.GROWTH: "50"}))
+    api.create(pod("calm", namespace, annotations={metrics.CPU: "250"}))
+    api.ready("Pod", "leak", namespace)
+    api.ready("Pod", "calm", namespace)
+
+    def used() -> dict[str, Object]:
+        found = api.list("metrics.k8s.io/v1beta1", "PodMetrics", namespace)
+        return {item["metadata"]["name"]: item["containers"][0]["usage"] for item in found}
+
+    first = used()
+    assert first["calm"] == {"cpu": "250m", "memory": f"{16 * 1024}Ki"}
+    wait(lambda: int(used()["leak"]["memory"][:-2]) >= int(first["leak"]["memory"][:-2]) + 50 * 1024, "the leak")
+    assert kubernetes_cluster.kubectl("-n", namespace, "top", "pod", "calm", "--no-headers").split() == [
+        "calm",
+        "250m",
+        "16Mi",
+    ]
+
+
+def test_many_objects_are_made_quickly(kubernetes_cluster: KubernetesServer) -> None:
+    objects.fill(kubernetes_cluster.api, "crowded", 300)
+    assert len(kubernetes_cluster.api.list("v1", "Secret", "crowded")) == 45
+    assert list(objects.mixed(50, "crowded")) == list(objects.mixed(50, "crowded"))
+    kubernetes_cluster.api.delete("v1", "Namespace", "crowded", gone_s=60)

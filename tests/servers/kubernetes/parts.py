@@ -15,7 +15,7 @@ import socket
 import sys
 import typing as t
 
-from tests.servers.kubernetes import storage
+from tests.servers.kubernetes import metrics, storage
 from tests.servers.kubernetes.api import Object
 from tests.servers.s3 import program
 
@@ -24,6 +24,8 @@ if t.TYPE_CHECKING:
 
 #: In the order of their start; each needs those before it.
 PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "storage")
+#: Programs of ours; ``metrics`` only runs where a test asks for it.
+_OURS = {"storage": storage.__file__, "metrics": metrics.__file__}
 #: A socket ``localhost:1`` in the cluster's directory, where both run: no port that others could reach.
 ETCD = "unix://localhost:1"
 
@@ -33,12 +35,12 @@ def command(part: str) -> list[str]:
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if (
         assets
-        and part not in ("kwok", "storage")
+        and part not in ("kwok", *_OURS)
         and all(os.access(os.path.join(assets, name), os.X_OK) for name in PARTS[:4])
     ):
         return [os.path.join(assets, part)]
-    if part == "storage":
-        return [sys.executable, "-B", storage.__file__]
+    if part in _OURS:
+        return [sys.executable, "-B", str(_OURS[part])]
     return [program("kwok")] if part == "kwok" else [program("kubernetes"), part]
 
 
@@ -103,6 +105,8 @@ def arguments(server: KubernetesServer, part: str) -> list[str]:
         ]
     if part == "storage":
         return [server.url, str(server.directory)]
+    if part == "metrics":
+        return [server.url, str(server.directory), str(server.metrics_port)]
     if part == "kube-scheduler":
         return [f"--kubeconfig={own}", "--leader-elect=false", "--secure-port=0", "--kube-api-qps=500",
                 "--kube-api-burst=1000"]  # fmt: skip

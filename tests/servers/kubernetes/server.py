@@ -25,7 +25,7 @@ import time
 
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import free_port
 from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
-from tests.servers.kubernetes import definitions, storage
+from tests.servers.kubernetes import definitions, metrics, storage
 from tests.servers.kubernetes.api import Api, ApiFault, Object, wait
 from tests.servers.kubernetes.credentials import Authority, Pair, kubeconfig, write_kubeconfig
 from tests.servers.kubernetes.parts import ETCD, PARTS, arguments, command, etcd_request
@@ -51,7 +51,7 @@ class KubernetesServer:
     def __init__(self, directory: pathlib.Path, tied: bool = True) -> None:
         self.directory = directory
         self.tied = tied
-        self.port, self.kubelet_port = free_port(), free_port()
+        self.port, self.kubelet_port, self.metrics_port = free_port(), free_port(), free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self._processes: dict[str, Process] = {}
         #: Called whenever processes or what is simulated changed.
@@ -86,7 +86,7 @@ class KubernetesServer:
 
     def stop(self) -> None:
         """End what was started, the last first; the directory stays."""
-        for part in reversed(PARTS):
+        for part in list(reversed(self._processes)):
             self.stop_part(part, signal.SIGKILL)
 
     def start_part(self, part: str) -> None:
@@ -251,6 +251,20 @@ class KubernetesServer:
         """From now on there are VolumeSnapshots, which the storage takes; see ``storage`` for those that fail."""
         definitions.define(self.api, *definitions.snapshot_definitions())
         self.api.apply(storage.snapshot_class())
+
+    def serve_metrics(self) -> None:
+        """From now on there is metrics.k8s.io: pods use what their annotations say; see ``metrics``."""
+        if "metrics" in self._processes:
+            return
+        self.start_part("metrics")
+        self.api.create(*metrics.registration(self.metrics_port))
+
+        def served() -> bool:
+            with contextlib.suppress(ApiFault):
+                return bool(self.api.list(f"{metrics.GROUP}/v1beta1", "NodeMetrics"))
+            return False
+
+        wait(served, "metrics")
 
     def volume_directory(self, namespace: str, claim: str) -> pathlib.Path:
         """Where what is in a bound claim's volume really is."""

@@ -2,11 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a restore is about to overwrite or delete, stored first, so that it can be brought back.
-
-A recovery point like any other, under a name of its own beside the component's: it shows what the restore was meant to
-undo, so it must never be taken for the component's newest point, nor for a fresh backup.
-"""
+"""What a restore is about to overwrite or delete, stored first, so that it can be brought back (see ``_recovery.kept``)."""
 
 from __future__ import annotations
 
@@ -15,11 +11,11 @@ import json
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, Refused
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import fields
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.content import ENGINE
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding, store_stream
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import before_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point, remove_incomplete
 
 if t.TYPE_CHECKING:
@@ -27,21 +23,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery import Kind
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
-
-_SUFFIX = "--before"
-
-
-def before_component(component: str) -> str:
-    """Under which name the repository keeps what restores of a component overwrote."""
-    try:
-        return check_component(component + _SUFFIX)
-    except InvalidInput:
-        raise InvalidInput(
-            "the component's name is too long for what restores keep of it",
-            component,
-            expected=f"at most {63 - len(_SUFFIX)} characters",
-            found=str(len(component)),
-        ) from None
 
 
 def require_encryption(kinds: t.Iterable[str], recipients: t.Sequence[str], component: str) -> None:

@@ -292,6 +292,6 @@ class _Found:
             self.point.component,
             expected="no field that differs",
             found=f"{first.item.label}: {paths}",
-            next_command="ansible-playbook sre.runbooks.back_up_components, and look at the proof with"
-            " sre.runbooks.recovery_point_info",
+            next_command="take a new one: "
+            f"ansible-playbook sre.runbooks.back_up_components --limit {self.point.component} -e backup_force=true",
         )

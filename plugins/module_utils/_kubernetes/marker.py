@@ -30,6 +30,7 @@ CLUSTER_NAMESPACE = "kube-system"
 _ENVIRONMENT = "environment"
 _STAMPED = "stamped"
 _FENCE = "fence."
+_NOTE = "note."
 _ATTEMPTS = 20
 
 
@@ -105,6 +106,27 @@ def raise_fence(cluster: Cluster, namespace: str, component: str, epoch: int) ->
             )
         data[_FENCE + component] = str(epoch)
         return held != str(epoch)
+
+    _change(cluster, namespace, change)
+
+
+def read_note(cluster: Cluster, namespace: str, name: str) -> str | None:
+    """What :func:`write_note` wrote."""
+    document = cluster.find(marker_path(namespace)) or {}
+    found = (document.get("data") or {}).get(_NOTE + name)
+    return None if found is None else str(found)
+
+
+def write_note(cluster: Cluster, namespace: str, name: str, text: str | None) -> None:
+    """Remember something beside the marker, where a killed run's successor finds it; None forgets it."""
+
+    def change(data: dict[str, str]) -> bool:
+        before = data.get(_NOTE + name)
+        if text is None:
+            data.pop(_NOTE + name, None)
+        else:
+            data[_NOTE + name] = text
+        return before != text
 
     _change(cluster, namespace, change)
 

@@ -11,7 +11,7 @@ import datetime
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, Refused
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import before, marker
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import marker
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.applying import HOLDS_DATA
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster, quoted
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.content import Item, Name, Recorded, recorded
@@ -21,8 +21,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.rename im
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.scope import Scope
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volumes import HELPER_IMAGE
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import Choice, candidates
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import list_for
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.wanted import RestoreWanted
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
@@ -78,12 +78,7 @@ class Target:
     def points(self) -> tuple[list[RecoveryPoint], list[Choice]]:
         """What to try in turn. A point by its id may also be one that an earlier restore kept."""
         request = self._request
-        listing = list_points(self._repository, self._component)
-        known = {point.point_id for point in listing.points} | {item.point_id for item in listing.damaged}
-        if request.recovery_point != "newest" and request.recovery_point not in known:
-            kept = list_points(self._repository, before.before_component(self._component))
-            if any(point.point_id == request.recovery_point for point in kept.points):
-                listing = kept
+        listing = list_for(self._repository, self._component, request.recovery_point)
         return candidates(listing, request.recovery_point, request.before, request.fallback_points)
 
     def require_same_scope(self, point: RecoveryPoint) -> Recorded:

@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Restores by their playbook stop the component's consumers and bring them back, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import typing as t
+
+import pytest
+
+from tests.servers.kubernetes import workloads
+from tests.servers.kubernetes.api import Object, wait
+from tests.servers.kubernetes.fixtures import kubernetes_cluster, kubernetes_namespace
+from tests.servers.kubernetes.server import ROOT, KubernetesServer
+from tests.servers.kubernetes.site import COMPONENT, Site, config_map
+
+__all__ = ["kubernetes_cluster", "kubernetes_namespace"]
+
+
+class Shop:
+    """A backed-up namespace of one ConfigMap, and a consumer of it in another namespace."""
+
+    def __init__(self, cluster: KubernetesServer, namespace: str, directory: pathlib.Path) -> None:
+        self.api, self.namespace, self.front = cluster.api, namespace, f"{namespace}-front"
+        self._directory = directory
+        self.api.create(config_map("settings", namespace, colour="green"))
+        cluster.make_namespace(self.front)
+        for place in (namespace, self.front):
+            self.api.create(config_map("sre-runbooks-environment", place, environment="local"))
+        self.api.create(workloads.deployment("web", self.front, 2))
+        self.api.ready("Deployment", "web", self.front)
+        self.site = Site(cluster, namespace, directory)
+        self.site.back_up()
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "environment_name": "local",
+            "repository_url": self.site.url,
+            "repository_encryption_recipients": [self.site.recipient],
+            "repository_encryption_identity_file": str(self.site.identity_file),
+            "run_report_dir": str(directory / "reports"),
+            "component_engine": "kubernetes",
+            "component_kubernetes_kubeconfig": cluster.kubeconfig,
+            "component_kubernetes_namespace": namespace,
+            "component_consumers": [{"kind": "Deployment", "name": "web", "namespace": self.front}],
+            "component_consumers_timeout": "8s",
+        }
+        groups = {"components": {"children": {"kubernetes": {"hosts": {COMPONENT: {}}}}}}
+        self._inventory = directory / "hosts.yml"
+        self._inventory.write_text(json.dumps({"all": {"vars": variables, "children": groups}}), encoding="utf-8")
+
+    def damage(self) -> None:
+        self.api.patch(config_map("settings", self.namespace), {"data": {"colour": "red"}})
+
+    @property
+    def colour(self) -> str:
+        return str(self.api.get("v1", "ConfigMap", "settings", self.namespace)["data"]["colour"])
+
+    @property
+    def web(self) -> Object:
+        return self.api.get("apps/v1", "Deployment", "web", self.front)
+
+    def start_restore(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [
+                os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
+                f"--inventory={self._inventory}",
+                "sre.runbooks.restore_components",
+                f"--extra-vars=restore_confirm={COMPONENT}",
+                *arguments,
+            ],
+            cwd=self._directory,
+            env={
+                **os.environ,
+                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
+                "ANSIBLE_NOCOLOR": "1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def restore(self, *arguments: str) -> tuple[int, str]:
+        process = self.start_restore(*arguments)
+        output = process.communicate(timeout=300)[0]
+        return process.returncode, output
+
+    def events(self) -> list[str]:
+        """The steps of the newest report's timeline."""
+        report = max((self._directory / "reports").glob("*Z-*/report.json"), key=os.path.getmtime)
+        return [str(event["step"]) for event in t.cast("list[Object]", json.loads(report.read_text())["timeline"])]
+
+
+@pytest.fixture
+def shop(kubernetes_cluster: KubernetesServer, kubernetes_namespace: str, tmp_path: pathlib.Path) -> Shop:
+    return Shop(kubernetes_cluster, kubernetes_namespace, tmp_path)
+
+
+def test_consumers_are_stopped_while_their_component_is_restored(shop: Shop) -> None:
+    before = shop.web
+    shop.damage()
+    code, output = shop.restore("--check")
+    assert code == 0 and shop.web["metadata"]["generation"] == before["metadata"]["generation"], output
+    code, output = shop.restore()
+    assert code == 0 and shop.colour == "green", output
+    after = shop.web
+    assert after["spec"] == before["spec"] and after["status"]["availableReplicas"] == 2
+    assert after["metadata"]["generation"] == before["metadata"]["generation"] + 2, "down and up once"
+    steps = shop.events()
+    assert steps.index("stop consumers") < steps.index("start consumers"), steps
+    code, output = shop.restore()
+    assert code == 0 and f"{COMPONENT} " in output and "changed=0" in output, output
+    assert shop.web["metadata"]["generation"] == after["metadata"]["generation"], "not stopped for nothing"
+
+
+def test_a_killed_restore_is_finished_by_the_next(shop: Shop) -> None:
+    """Killed with everything that it had started, while it waits for the consumer's last pods."""
+    shop.api.patch(shop.web, {"spec": {"template": {"metadata": {"finalizers": ["example.test/hold"]}}}})
+    shop.api.ready("Deployment", "web", shop.front)
+    held = wait(lambda: [pod for pod in pods(shop) if pod["metadata"].get("finalizers")], "the held pods")
+    shop.damage()
+    process = shop.start_restore()
+    wait(lambda: shop.web["spec"]["replicas"] == 0, "the consumer to be stopped", 120)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert shop.colour == "red"
+    shop.api.patch(shop.web, {"spec": {"template": {"metadata": {"finalizers": None}}}})
+    for pod in [*held, *pods(shop)]:
+        if shop.api.find("v1", "Pod", pod["metadata"]["name"], shop.front):
+            shop.api.patch({**pod, "apiVersion": "v1", "kind": "Pod"}, {"metadata": {"finalizers": None}})
+    code, output = shop.restore("--extra-vars=component_lease_wait=5m")
+    assert code == 0 and shop.colour == "green", output
+    assert shop.web["status"]["availableReplicas"] == 2
+
+
+def test_a_consumer_that_does_not_come_back_fails_the_run_but_not_the_restore(shop: Shop) -> None:
+    shop.damage()
+    broken = [{"name": "app", "image": "test/image-missing:1"}]
+    shop.api.patch(
+        shop.web,
+        {
+            "spec": {
+                "template": {"spec": {"containers": broken}},
+                "strategy": {"type": "Recreate", "rollingUpdate": None},
+            }
+        },
+    )
+    code, output = shop.restore()
+    assert code != 0 and shop.colour == "green", output
+    assert "restored, but its consumers did not start" in output and "ImagePullBackOff" in output, output
+    assert shop.web["spec"]["replicas"] == 2
+
+
+def test_why_a_restore_failed_is_said_before_what_the_consumers_did(shop: Shop) -> None:
+    """The consumer cannot be stopped: its pods stay. So nothing is restored, and it is started again."""
+    shop.api.patch(shop.web, {"spec": {"template": {"metadata": {"finalizers": ["example.test/hold"]}}}})
+    wait(lambda: len([pod for pod in pods(shop) if pod["metadata"].get("finalizers")]) == 2, "the held pods")
+    shop.damage()
+    code, output = shop.restore()
+    assert code != 0 and shop.colour == "red", output
+    assert "did not stop" in output and "pods are not gone" in output
+    assert shop.web["spec"]["replicas"] == 2, "brought back all the same"
+    for pod in pods(shop):
+        shop.api.patch({**pod, "apiVersion": "v1", "kind": "Pod"}, {"metadata": {"finalizers": None}})
+
+
+def pods(shop: Shop) -> list[Object]:
+    return shop.api.list("v1", "Pod", shop.front)

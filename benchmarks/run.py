@@ -22,7 +22,7 @@ sys.path[:0] = [str(_ROOT), str(_ROOT / ".local" / "collections")]
 
 from benchmarks.measure import Result  # noqa: E402  (the path comes first)
 
-_SECTIONS = ("pipeline", "memory", "postgresql", "expire", "evidence", "s3", "restic")
+_SECTIONS = ("pipeline", "memory", "postgresql", "expire", "evidence", "s3", "restic", "kubernetes")
 
 
 def measure(section: str, directory: pathlib.Path, mib: int, runs: int) -> list[Result]:
@@ -51,6 +51,10 @@ def measure(section: str, directory: pathlib.Path, mib: int, runs: int) -> list[
         from benchmarks.restic import ResticBench
 
         return ResticBench(directory, mib, runs).results()
+    if section == "kubernetes":
+        from benchmarks.kubernetes import KubernetesBench
+
+        return KubernetesBench(directory, runs).results()
     from benchmarks.postgresql import results
 
     return results(directory, mib, runs)

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput, Refused
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import NotFound
 
 _CHOICE = "component_kubernetes_pod or component_kubernetes_pod_selector"
 
@@ -27,8 +29,17 @@ def is_ready(pod: t.Mapping[str, t.Any]) -> bool:
     return any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
 
 
-def choose_pod(cluster: _Api, namespace: str, name: str | None = None, selector: str | None = None) -> dict[str, t.Any]:
+def choose_pod(
+    cluster: _Api,
+    namespace: str,
+    name: str | None = None,
+    selector: str | None = None,
+    appears_s: float = 5.0,
+    ready_s: float = 60.0,
+) -> dict[str, t.Any]:
     """The pod, which is ready. Two ready ones are one too many: a stream may not go to either of two databases.
+
+    :arg appears_s: for how long there may be none. :arg ready_s: for how long one that there is may not be ready.
 
     :raises InvalidInput: neither a name nor a selector.
     :raises EngineError: there is none, or it is not ready.
@@ -37,14 +48,15 @@ def choose_pod(cluster: _Api, namespace: str, name: str | None = None, selector:
     """
     if not name and not selector:
         raise InvalidInput("nothing says which pod is meant", expected=_CHOICE, found="neither")
-    path = f"/api/v1/namespaces/{namespace}/pods"
-    if name:
-        found = [dict(cluster.get(f"{path}/{name}"))]
-    else:
-        found = list(cluster.get(path, query={"labelSelector": selector, "limit": "500"}).get("items") or [])
-    ready = [pod for pod in found if is_ready(pod)]
-    if len(ready) == 1:
-        return ready[0]
+    began = time.monotonic()
+    while True:
+        found = _found(cluster, namespace, name, selector)
+        ready = [pod for pod in found if is_ready(pod)]
+        if len(ready) == 1:
+            return ready[0]
+        if ready or time.monotonic() - began >= (ready_s if found else appears_s):
+            break
+        time.sleep(0.3)
     asked = f"pod {namespace}/{name}" if name else f"a pod of namespace {namespace} with {selector}"
     if ready:
         raise Refused(
@@ -60,6 +72,16 @@ def choose_pod(cluster: _Api, namespace: str, name: str | None = None, selector:
         found=states or "no pod",
         next_command=f"kubectl get pods -n {namespace}" + (f" -l {selector!r}" if selector and not name else ""),
     )
+
+
+def _found(cluster: _Api, namespace: str, name: str | None, selector: str | None) -> list[dict[str, t.Any]]:
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    if not name:
+        return list(cluster.get(path, query={"labelSelector": selector, "limit": "500"}).get("items") or [])
+    try:
+        return [dict(cluster.get(f"{path}/{name}"))]
+    except NotFound:
+        return []
 
 
 def _state(pod: t.Mapping[str, t.Any]) -> str:

@@ -166,8 +166,10 @@ def _way(
 
 
 def _driver(cluster: Cluster, claim: t.Mapping[str, t.Any]) -> str:
-    volume = cluster.find(f"/api/v1/persistentvolumes/{claim['spec'].get('volumeName')}") or {}
-    driver = ((volume.get("spec") or {}).get("csi") or {}).get("driver")
+    # By list, which an identity that backs up may, where it may not get single objects.
+    query = {"fieldSelector": f"metadata.name={claim['spec'].get('volumeName')}"}
+    volumes = cluster.get("/api/v1/persistentvolumes", query).get("items") or [{}]
+    driver = ((volumes[0].get("spec") or {}).get("csi") or {}).get("driver")
     return str(driver or (claim["metadata"].get("annotations") or {}).get(_ANNOTATED_DRIVER) or "")
 
 

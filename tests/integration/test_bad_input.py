@@ -125,6 +125,8 @@ def test_a_backup_that_cannot_be(site: Site, backup: Screen, component: str) -> 
 
 def test_the_other_components_are_served(site: Site, backup: Screen) -> None:
     assert set(backup.failures()) == set(BACKUP_FAULTS)
+    # A command to run next is the operator's own, with what was missing.
+    assert "unknown variables" not in backup.text
     for component in ("flights_db", *SOUND):
         assert [point.level for point in site.points(component).points] == ["verified"]
         assert site.lease_is_free(component)
@@ -271,6 +273,31 @@ def test_an_unwritable_repository(site: Site, backup: Screen, tmp_path: pathlib.
             screen = site.run("back_up_components", SRE_RUNBOOKS_REPOSITORY=url)
         screen.refusal().says(found="Read-only file system")
         assert tree_digest(place) == before
+
+
+MISSPELT: dict[str, tuple[str, dict[str, str]]] = {
+    "environment": (
+        "environment_name=",
+        {"expected": "environment_name", "found": "no environment_name", "next": "-i"},
+    ),
+    "bucket": (
+        '{"repository_s3": {"endpont_url": "http://127.0.0.1:1"}}',
+        {"expected": "endpoint_url", "found": "endpont_url (did you mean endpoint_url?)", "next": "repository_s3"},
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", sorted(MISSPELT))
+def test_a_misspelt_inventory(site: Site, fault: str) -> None:
+    variable, parts = MISSPELT[fault]
+    for playbook in ("check_health", "prepare_repository"):
+        site.run(playbook, "-e", variable).refusal().says(**parts)
+
+
+def test_a_misspelt_variable_is_named(site: Site) -> None:
+    text = site.run("check_health", "--limit", "flights_db", "-e", "component_data_pth=x", "--check").text
+    assert "unknown variables, which change nothing: component_data_pth (did you mean component_data_path?)" in text
+    assert text.count("unknown variables") == 1
 
 
 def test_a_repository_that_is_not_there(site: Site, backup: Screen, tmp_path: pathlib.Path) -> None:

@@ -13,10 +13,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from tests.servers.archived import NAME
 from tests.servers.bank import Bank, bank
 from tests.servers.playbook import ROOT
+from tools.local_environment import free_port
 
 
 def write_inventory(opened: Bank, directory: pathlib.Path) -> pathlib.Path:
@@ -98,7 +100,9 @@ def test_a_component_goes_through_its_whole_life(tmp_path: pathlib.Path) -> None
         opened.end_segment()
         opened.pay(2)
         opened.end_segment()
-        play(inventory, "drill_restores", "-e", "drill_force=true", "-e", "drill_seed=5")
+        drilled = play(inventory, "drill_restores", "-e", "drill_force=true", "-e", "drill_seed=5")
+        assert f"sre.runbooks.drill_restores --limit {NAME} -e drill_force=true -e drill_seed=5" in drilled
+        assert f"ansible-playbook -i {inventory} sre.runbooks.drill_restores" in drilled
         proof = opened.component.listing().points[0].proofs[-1]
         assert (proof.level, proof.outcome, proof.details["seed"]) == ("asserted", "ok", 5)
 
@@ -110,6 +114,8 @@ def test_a_component_goes_through_its_whole_life(tmp_path: pathlib.Path) -> None
         newest = opened.component.listing().points[0]
         assert newest.content["pgbackrest"]["timeline"] == 2
         assert changed(play(inventory, "restore_components", *arguments)) == 0
+        released = play(inventory, "restore_components", "-e", "restore_release=true")
+        assert "1 kept data directory released" in released and "nothing to do" not in released
 
         # A rebuild brings it back when it is lost.
         expected = opened.rows()
@@ -118,3 +124,57 @@ def test_a_component_goes_through_its_whole_life(tmp_path: pathlib.Path) -> None
         play(inventory, "rebuild_environment", "-e", "rebuild_confirm=local")
         assert opened.rows() == expected
         opened.component.archive(state="absent")
+
+
+def test_a_server_that_is_gone_comes_back_on_a_new_host(tmp_path: pathlib.Path) -> None:
+    """As docs/pitr.md says: from repository, inventory and passphrase, where nothing was but PostgreSQL's programs."""
+    with bank() as opened:
+        inventory = write_inventory(opened, tmp_path)
+        opened.back_up()
+        opened.pay(3)
+        opened.end_segment()
+        expected = opened.rows()
+        opened.server.instance.stop(mode="kill")
+        shutil.rmtree(opened.server.instance.data_dir)
+        shutil.rmtree(opened.component.config_dir)
+
+        port, prefix = free_port(), ["runuser", "--user=postgres", "--"] if os.geteuid() == 0 else []
+        with tempfile.TemporaryDirectory(prefix="srt-new-", dir="/var/tmp") as place:
+            os.chmod(place, 0o711)
+            home = pathlib.Path(place) / "host"
+            home.mkdir(mode=0o755)
+            if prefix:
+                shutil.chown(home, "postgres", "postgres")
+            data = home / "data"
+            control = [*prefix, f"{opened.server.bin_dir}/pg_ctl", f"--pgdata={data}", "--wait"]
+            moved = {
+                "component_login_port": port,
+                "component_pitr_data_dir": str(data),
+                "component_pitr_stop_command": [*control, "--mode=fast", "stop"],
+                "component_pitr_start_command": [
+                    *(*control, f"--log={home}/log", f"--options=-p {port} -k {home} -h 127.0.0.1", "start"),
+                ],
+            }
+            more = tmp_path / "moved.json"
+            more.write_text(json.dumps(moved))
+            try:
+                # Nothing is there that could be lost, so nothing has to be confirmed.
+                done = play(inventory, "restore_components", "--limit", NAME, "-e", f"@{more}")
+                assert "is a fresh base of it" in done
+                found = subprocess.run(
+                    [f"{opened.server.bin_dir}/psql", "-XAtc", "SELECT number FROM ledger ORDER BY 1", "bank"],
+                    env={
+                        "PGHOST": "127.0.0.1",
+                        "PGPORT": str(port),
+                        "PGUSER": "postgres",
+                        "PGPASSWORD": opened.server.password,
+                    },
+                    stdout=subprocess.PIPE,
+                    check=True,
+                    text=True,
+                )
+                assert [int(number) for number in found.stdout.split()] == expected
+                assert opened.component.listing().points[0].content["pgbackrest"]["timeline"] == 2
+                assert changed(play(inventory, "prepare_archiving", "-e", f"@{more}")) == 0
+            finally:
+                subprocess.run([*control, "--mode=immediate", "stop"], check=False, cwd="/")

@@ -62,7 +62,7 @@ class LiveServer:
         raise Refused(
             f"how the server over {self._data_dir} is stopped and started is unknown; nothing was touched",
             self._component,
-            expected="stop_command and start_command",
+            expected="component_pitr_stop_command and component_pitr_start_command",
             found="neither, and a server that this collection did not make",
             next_command="set component_pitr_stop_command and component_pitr_start_command in the inventory,"
             " such as [systemctl, stop, postgresql@15-main]",
@@ -116,7 +116,7 @@ class LiveServer:
             raise EngineError(
                 f"the server over {self._data_dir} is not one of ours",
                 self._component,
-                expected="stop_command and start_command",
+                expected="component_pitr_stop_command and component_pitr_start_command",
                 found="neither",
                 next_command="set component_pitr_stop_command and component_pitr_start_command in the inventory",
             )

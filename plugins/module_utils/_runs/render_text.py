@@ -35,6 +35,11 @@ def summary_lines(report: t.Mapping[str, t.Any], paths: t.Sequence[str] = ()) ->
     if report["verdict_reason"]:
         lines[-1] += f" ({_shortened(printable(report['verdict_reason']))})"
     lines[-1] += f" in {duration_text(report['duration_s'])}"
+    said = {finding["text"] for finding in report["findings"]}
+    for component in report["components"]:
+        # What a table has no column for: which moment was drilled, how long nobody was served, the head of a history.
+        if component["outcome"] in ("ok", "changed") and component["message"] and component["message"] not in said:
+            lines.append(f"{component['name']}: {printable(component['message'])}")
     notable = [finding for finding in report["findings"] if finding["severity"] != "note"]
     for finding in notable[:_FINDINGS_SHOWN]:
         lines += _finding_lines(finding)

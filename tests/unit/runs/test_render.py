@@ -181,6 +181,16 @@ def test_summary_is_aligned_and_names_lost_rows() -> None:
     assert "objectives met" in "\n".join(lines)
 
 
+def test_summary_says_what_was_done_and_cuts_no_command() -> None:
+    report = rebuild_report()
+    command = "ansible-playbook sre.runbooks.drill_restores --limit db " + "-e some_variable=value " * 40
+    report["components"][0]["message"] = f"restored; the same again: {command}"
+    report["findings"].append({"severity": "failure", "component": "db", "text": f"broken; next: {command}"})
+    lines = summary_lines(report)
+    assert f"flights_db: restored; the same again: {command}" in lines
+    assert f"  next: {command}" in lines
+
+
 def test_summary_cannot_steer_the_terminal() -> None:
     assert all(line.isprintable() for line in summary_lines(troubled_report()))
 

@@ -63,6 +63,25 @@ options:
     type: str
     choices: [require_encryption, exclude]
     default: require_encryption
+  volumes:
+    description:
+      - How what the claims of O(namespace) hold is taken, with O(scope=namespace).
+      - V(snapshot) lets the cluster keep a VolumeSnapshot, which the recovery point names; V(files) reads the files through
+        a pod that has the claim, or through one made for it; V(auto) is the first where the cluster can, else the second;
+        V(none) leaves the data to something else.
+    type: str
+    choices: [auto, snapshot, files, none]
+    default: auto
+  volumes_by_claim:
+    description:
+      - "Another choice for single claims, such as C({uploads: files, cache: none})."
+    type: dict
+    default: {}
+  helper_image:
+    description:
+      - Image of the pod in which files are read where no pod has the claim; it needs C(tar) and C(sha256sum).
+    type: str
+    default: busybox:1.37
   jobs:
     description:
       - Number of kinds that are read at once.

@@ -145,7 +145,7 @@ def test_hidden_kinds_are_named_with_the_rights_to_give(site: Site) -> None:
     assert site.points() == []
     granting = error["next_command"].partition("grant it: ")[2]
     script = f'kubectl() {{ {" ".join(command("kubectl"))} "$@"; }}; {granting}'
-    environment = {"PATH": os.environ["PATH"], "KUBECONFIG": cluster.kubeconfig}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(site.path), "KUBECONFIG": cluster.kubeconfig}
     subprocess.run(["bash", "-c", script], env=environment, check=True, stdout=subprocess.DEVNULL)
     done = site.back_up(kubeconfig=kubeconfig)
     assert done.get("changed"), done

@@ -25,6 +25,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.guide imp
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.helm import Releases
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.scope import SCOPES, Home, Scope, scope_from
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.taking import Taken, Taking, secrets_refused
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volumes import (
+    HELPER_IMAGE,
+    MODES,
+    VolumeChoice,
+    take_volumes,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
@@ -44,6 +50,9 @@ OBJECT_OPTIONS: dict[str, t.Any] = {
         "default": "require_encryption",
         "no_log": False,
     },
+    "volumes": {"type": "str", "choices": list(MODES), "default": "auto"},
+    "volumes_by_claim": {"type": "dict", "default": {}},
+    "helper_image": {"type": "str", "default": HELPER_IMAGE},
     "jobs": {"type": "int", "default": 4},
 }
 #: The namespace's own object, read by its name: a namespace's reader may list no others.
@@ -90,6 +99,7 @@ class KubernetesEngine:
     """The objects of one scope of one cluster.
 
     :arg excluded: labels of kinds, see :func:`check_excluded`. :arg jobs: kinds that are read at once.
+    :arg volumes: how what the claims of a namespace hold is taken.
     """
 
     name = ENGINE
@@ -101,9 +111,11 @@ class KubernetesEngine:
         encrypted: bool,
         excluded: t.Sequence[str] = (),
         jobs: int = 4,
+        volumes: VolumeChoice | None = None,
     ) -> None:
         self._cluster, self._scope = cluster, scope
         self._encrypted, self._excluded, self._jobs = encrypted, excluded, jobs
+        self._volumes = volumes or VolumeChoice()
 
     def plan(self) -> KubernetesPlan:
         """Find what is to be taken; refuse a namespace that is absent or going, kinds that are hidden, and bare Secrets."""
@@ -145,9 +157,14 @@ class KubernetesEngine:
                     raise
             objects, owned = sum(kind.count for kind in taken), sum(kind.owned for kind in taken)
             step.facts.update(kinds=len(taken), objects=objects, left_to_controllers=owned)
-        if home is not None:
-            home.refuse_change()
         content = {"kubernetes": self._content(plan, taken, taking.releases)}
+        if home is not None and self._scope.namespace:
+            with recorder.step("take volumes", scope=self._scope.words) as step:
+                content["kubernetes"]["volumes"] = volumes = take_volumes(
+                    self._cluster, self._scope.namespace, self._volumes, writer, encoding, progress, check
+                )
+                step.facts.update(volumes=len(volumes), taken=sum(entry["mode"] != "none" for entry in volumes))
+            home.refuse_change()
         check()
         return writer.commit(
             engine_version=plan.version,
@@ -179,7 +196,12 @@ class KubernetesEngine:
         }
 
     def problems(self, point: RecoveryPoint) -> list[str]:
-        return []
+        """Claims whose data is not in the point, although nobody chose so."""
+        return [
+            f"nothing of claim {entry['claim']} is taken: {entry.get('reason', '')}"
+            for entry in point.content["kubernetes"].get("volumes", [])
+            if entry["mode"] == "none" and self._volumes.of(entry["claim"]) != "none"
+        ]
 
 
 def _seconds(first: datetime.datetime, last: datetime.datetime) -> float:
@@ -193,5 +215,10 @@ def engine_from(params: t.Mapping[str, t.Any], cluster: Cluster) -> KubernetesEn
     if params["secrets"] == "exclude":
         excluded.append(SECRETS)
     return KubernetesEngine(
-        cluster, scope, bool(params["encryption_recipients"]), excluded, require_jobs(params["jobs"])
+        cluster,
+        scope,
+        bool(params["encryption_recipients"]),
+        excluded,
+        require_jobs(params["jobs"]),
+        VolumeChoice(params["volumes"], params["volumes_by_claim"], params["helper_image"]),
     )

@@ -10,6 +10,8 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.managed import entries_of, made_by_server
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.marker import NAME as MARKER
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_pod import HELPER_LABEL
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_snapshots import POINT_LABEL
 
 #: (group, kind) → whose they are, whatever they say.
 _ALWAYS = {
@@ -65,6 +67,8 @@ def left_to(obj: t.Mapping[str, t.Any]) -> str | None:
         if owner is not None:
             return owner
     labels = metadata.get("labels") or {}
+    if HELPER_LABEL in labels or (POINT_LABEL in labels and key[0] == "snapshot.storage.k8s.io"):
+        return "this collection, for its recovery points"
     if key in _MANAGED_BY and labels.get(_MANAGED_BY[key]):
         return str(labels[_MANAGED_BY[key]])
     if _of_the_server(key, metadata):

@@ -54,6 +54,8 @@ class Site:
             "namespace": self.namespace,
             "kubeconfig": self.cluster.kubeconfig,
             "encryption_recipients": [self.recipient],
+            # The kubelet is simulated, and nothing is in its pods unless a test says so.
+            "volumes": "none",
             **changes,
         }
 

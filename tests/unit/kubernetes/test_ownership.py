@@ -43,6 +43,7 @@ LEFT = [
     (live("Service", name="kubernetes", metadata={"namespace": "default"}), "kube-apiserver"),
     (live("Namespace", name="kube-system", managers=["kube-apiserver"]), "kube-apiserver"),
     (live("Node"), "its kubelet"),
+    (live("Pod", metadata={"labels": {"sre.runbooks/helper": "x"}}), "this collection, for its recovery points"),
 ]  # fmt: skip
 CONTENT = [
     live("Pod", status={"phase": "Running"}),

@@ -112,8 +112,8 @@ class Configuration:
             self.variables.write_text(f"TF_HTTP_USERNAME={USER}\nTF_HTTP_PASSWORD={PASSWORD}\n")
             address = server.url + self.key
             backend = (
-                f'terraform {{ backend "http" {{\n  address = "{address}"\n  lock_address = "{address}"\n'
-                f'  unlock_address = "{address}"\n}} }}\n'
+                f'terraform {{\n  backend "http" {{\n    address = "{address}"\n    lock_address = "{address}"\n'
+                f'    unlock_address = "{address}"\n  }}\n}}\n'
             )
         self.variables.chmod(0o600)
         (path / "backend.tf").write_text(backend)

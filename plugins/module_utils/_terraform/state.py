@@ -72,7 +72,7 @@ class Change:
 
 
 def parse_state(text: bytes, what: str) -> State | None:
-    """The state, or None where there is none yet (the program then writes nothing).
+    """The state, or None where there is none yet: the program then writes nothing, or a state of nobody.
 
     :arg what: where it is from, for the error, which quotes nothing of it.
     :raises InvalidInput: it is none, or of a form that is not known here.
@@ -84,6 +84,8 @@ def parse_state(text: bytes, what: str) -> State | None:
         if found["version"] != _VERSION:
             raise ValueError("version")
         lineage, serial, wrote = found["lineage"], found["serial"], found["terraform_version"]
+        if lineage == "" and not found.get("resources") and not found.get("outputs"):
+            return None
         if not (isinstance(lineage, str) and lineage and isinstance(serial, int) and isinstance(wrote, str)):
             raise ValueError("head")
         instances = {

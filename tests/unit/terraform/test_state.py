@@ -50,6 +50,7 @@ def state(*resources: dict[str, t.Any], **changes: t.Any) -> State:
 
 def test_nothing_is_no_state() -> None:
     assert parse_state(b"\n", "here") is None
+    assert parse_state(text(lineage="", serial=0), "here") is None
     assert state().empty and not state(resource()).empty
     assert not state(outputs={"address": {"value": 1, "type": "number"}}).empty
 
@@ -102,7 +103,7 @@ def test_what_a_restore_changes_is_named() -> None:
         b"[]",
         b'"' + SECRET.encode() + b'"',
         text(version=3, outputs={SECRET: 1}),
-        text(lineage=""),
+        text(resource(), lineage=""),
         text(serial="7"),
         text({"type": SECRET}),
         text(resource(instances=None)),

@@ -111,7 +111,7 @@ class PostgresqlEngine:
                     self._component,
                     expected="at least one that is no template, or a maintenance database with tables",
                     found=f"none at {self._address.place}" + (" that is not excluded" if self._excluded else ""),
-                    next_command="name them with databases (component_databases in the inventory)",
+                    next_command="name them with component_databases in the inventory",
                 )
             rows = session.execute(
                 "SELECT datname, pg_catalog.pg_database_size(oid) FROM pg_catalog.pg_database WHERE datname = ANY(%s)",

@@ -15,17 +15,19 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
 from tests.robustness.fault_store import FAULTS
 from tests.robustness.module_process import Outcome, StoreFault
-from tests.robustness.runbooks import RUNBOOKS, Disturbed, problems_after
+from tests.robustness.runbooks import RUNBOOKS, Disturbed, Runbook, problems_after
+from tests.robustness.runbooks_beside import BESIDE, IN_REPOSITORY
 from tests.robustness.scale import SEED, SOAK, counted
 
 #: Cases of each runbook in ``make test``; with ``make soak`` it is every one.
 SAMPLE = {"back up": 5, "restore": 4, "expire": 4, "rewrap": 4}
 ENOUGH = 6
+ALL = {**RUNBOOKS, **{name: BESIDE[name] for name in IN_REPOSITORY}}
 
 
-@pytest.mark.parametrize("name", sorted(RUNBOOKS))
+@pytest.mark.parametrize("name", list(ALL))
 def test_a_failing_repository_is_survived(disturbed: Disturbed, results: t.Callable[..., None], name: str) -> None:
-    runbook = RUNBOOKS[name]
+    runbook = ALL[name]
     runbook.prepare(disturbed)
     whole = runbook.act(disturbed, StoreFault(None))
     assert not whole.failed, str(whole)
@@ -42,20 +44,23 @@ def test_a_failing_repository_is_survived(disturbed: Disturbed, results: t.Calla
         loud += outcome.failed
         call = outcome.effects[at] if at < len(outcome.effects) else "nothing"
         case = f"{name}, {kind} at call {at} ({call}): {outcome}"
-        failures += [f"{case}: {problem}" for problem in _dishonest(disturbed, outcome)]
+        failures += [f"{case}: {problem}" for problem in _dishonest(disturbed, runbook, outcome)]
         failures += [f"{case}: {problem}" for problem in problems_after(disturbed, runbook, outcome)]
     results(f"faults: {name}", len(cases), len(failures), calls=len(whole.effects), failed_loudly=loud)
     assert not failures, "\n".join(failures[:20])
 
 
-def _dishonest(component: Disturbed, outcome: Outcome) -> list[str]:
-    """A success whose result is not whole; a failure that says nothing; anything but the two."""
+def _dishonest(component: Disturbed, runbook: Runbook, outcome: Outcome) -> list[str]:
+    """A success whose result is not whole or not there; a failure that says nothing; anything but the two."""
     if outcome.killed or not outcome.result:
         return [f"no result: {outcome.output[-2000:]}"]
     if outcome.failed:
         if "Traceback" in outcome.output or not outcome.result.get("error", {}).get("message"):
             return [f"an unexplained failure: {outcome.output[-2000:]}"]
         return []
+    quiet = runbook.quiet(component)
+    if quiet.failed or quiet.result.get("changed"):
+        return [f"it was said to be done: {quiet}"]
     told = outcome.result.get("recovery_point")
     if told is None:
         return []

@@ -26,23 +26,25 @@ SAMPLE = {
     "expire": 4,
     "rewrap": 4,
     "evidence": 3,
-    "copy": 2,
+    "copy": 1,
     "reindex": 3,
     "run": 3,
     "report": 3,
 }
 
 ENOUGH = 6
+#: Evidence last: points with more beside them take more steps to expire.
 ALL = {**RUNBOOKS, **BESIDE}
 
 
-@pytest.mark.parametrize("name", sorted(ALL))
+@pytest.mark.parametrize("name", list(ALL))
 def test_killed_at_every_side_effect_converges(disturbed: Disturbed, results: t.Callable[..., None], name: str) -> None:
     runbook = ALL[name]
-    runbook.prepare(disturbed)
-    whole = runbook.act(disturbed, None)
-    assert not whole.failed, str(whole)
-    runbook.quiet(disturbed)
+    for _ in range(2 if name in BESIDE else 1):  # the first one there makes directories and meets what others left
+        runbook.prepare(disturbed)
+        whole = runbook.act(disturbed, None)
+        assert not whole.failed, str(whole)
+        runbook.quiet(disturbed)
     count = len(whole.effects)
     assert count >= 3, whole.effects
     cases = [(number, after) for number in range(count) for after in (False, True)]

@@ -19,6 +19,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_time, now
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
+    IntegrityError,
     InvalidInput,
     ObjectExists,
     ObjectMissing,
@@ -151,7 +152,14 @@ def _contents(repository: Repository, run_id: str) -> dict[str, t.Any]:
     objects = {}
     for name in repository.store.children(prefix):
         if not name.endswith("/") and name != "closed.json":
-            objects[name] = hashlib.sha256(repository.store.read(prefix + name, _RECORD_LIMIT)).hexdigest()
+            content = repository.store.read(prefix + name, _RECORD_LIMIT)
+            stored = repository.store.stat(prefix + name).length
+            if len(content) != stored:
+                # Written down for good, the hash of a read that was cut short would be a false alarm for ever.
+                raise IntegrityError(
+                    f"{prefix}{name} was not read whole", expected=f"{stored} bytes", found=f"{len(content)} bytes"
+                )
+            objects[name] = hashlib.sha256(content).hexdigest()
     return {"objects": objects, "events": list(repository.store.children(f"{prefix}events/"))}
 
 

@@ -14,13 +14,14 @@ import typing as t
 
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, ObjectMissing
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput, ObjectMissing
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.file_store import FileStore
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import (
     describe_holder,
     provably_alive,
     provably_dead,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_failures
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import acquire
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.interrupted import close_interrupted
@@ -69,6 +70,19 @@ def test_the_first_closing_counts(repository: Repository) -> None:
     assert list(repository.store.children("control/runs/")) == []
     with pytest.raises(InvalidInput):
         close_run(repository, run.run_id, "fine")
+
+
+def test_a_read_that_is_cut_short_is_not_written_down_for_good(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(repository, {})
+    read = FileStore.read
+    with monkeypatch.context() as patch:
+        patch.setattr(FileStore, "read", lambda *arguments: read(*arguments)[:20])
+        with pytest.raises(IntegrityError, match="not read whole"):
+            close_run(repository, run.run_id, "met")
+    close_run(repository, run.run_id, "met")
+    assert layout_failures(repository) == []
 
 
 def test_a_living_run_is_left_alone(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

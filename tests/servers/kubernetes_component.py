@@ -158,7 +158,7 @@ class KubernetesComponent:
         return {"encryption_recipients": [self.recipient], "encryption_identity_file": str(self.identity_file)}
 
     def back_up(self, **params: t.Any) -> RecoveryPoint:
-        done = self.call("kubernetes_backup", **{"force": True, **self.keys, **params})
+        done = self.call("kubernetes_backup", **{"force": True, "volumes": "none", **self.keys, **params})
         assert "error" not in done, done
         return self.newest()
 

@@ -41,6 +41,7 @@ if t.TYPE_CHECKING:
 Content = t.Mapping[Kind, t.Mapping[Name, Item]]
 
 _ATTEMPTS = 5
+_OWNERS_NOTED = fields.OWNERS.encode()
 _KEEPS = "the server keeps its own value: an admission webhook or a policy sets it"
 #: An index or an item's name in a path: defaults are the same for every item.
 _PLACE = re.compile(r"\[[^\]]*\]")
@@ -152,7 +153,7 @@ class Planner:
                 self._plan.extras.append(Extra(served, name, live["metadata"]["uid"], _compact(live)))
         for item in missing.values():
             if self._selector is None:
-                self._add(Change(item, served, CREATE))
+                self._add_missing(item, served)
             else:
                 # It may be there with other labels.
                 asked.append(pool.submit(self._look, item, served, pool, asked))
@@ -186,7 +187,7 @@ class Planner:
     ) -> None:
         live = self._cluster.find(kind.path(item.name.namespace or None, item.name.name))
         if live is None:
-            self._add(Change(item, kind, CREATE))
+            self._add_missing(item, kind)
         else:
             self._compare(item, kind, live, pool, asked)
 
@@ -261,6 +262,11 @@ class Planner:
                 break
         change.live = _compact(live)
         self._add(change)
+
+    def _add_missing(self, item: Item, kind: Kind) -> None:
+        if _OWNERS_NOTED in item.raw:
+            self._adapted(item, kind, None)  # so that owners who are not there are known beforehand
+        self._add(Change(item, kind, CREATE))
 
     def _add(self, change: Change) -> None:
         with self._lock:

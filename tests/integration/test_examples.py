@@ -35,6 +35,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.points im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import initialise_repository
 from tests.servers.archived import ArchivedComponent, archived_component
 from tests.servers.postgresql import Server, running_server
+from tests.servers.terraform import Site as StateSite
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[!_]*.py"))
@@ -245,6 +246,21 @@ def archived(component: ArchivedComponent, module: str) -> dict[str, t.Any]:
     }
 
 
+def stateful(site: StateSite, module: str) -> dict[str, t.Any]:
+    """The variables of examples about a Terraform state, which has moved on since it was backed up."""
+    site.live.apply(a="first")
+    if module != "terraform_state_backup":
+        assert not site.back_up().get("failed")
+        site.live.apply(a="second")
+    return {
+        "repository": site.url,
+        "project_path": str(site.live.path),
+        "binary_path": site.live.binary,
+        "encryption_recipients": [site.recipient],
+        "encryption_identity_file": str(site.identity),
+    }
+
+
 @contextlib.contextmanager
 def own_variables(module: str, world: World, tmp_path: pathlib.Path) -> collections.abc.Iterator[dict[str, t.Any]]:
     """What an example must not share with those of other modules."""
@@ -260,6 +276,8 @@ def own_variables(module: str, world: World, tmp_path: pathlib.Path) -> collecti
     elif module == "postgresql_archiving" or module.startswith("postgresql_pitr_"):
         with archived_component() as component:
             yield archived(component, module)
+    elif module.startswith("terraform_state_"):
+        yield stateful(StateSite(tmp_path / "state", None), module)
     elif module == "recovery_point_rewrap":
         yield encrypted_for_an_old_key(world.root / "directory" / module)
     elif module == "postgresql_instance":

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A drill restores under another name, compares, reaches nothing live, and leaves nothing, even when it is killed."""
+"""kubernetes_drill: a drill restores under another name, compares, reaches nothing live, and leaves nothing, even when it is killed."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import datetime
+import functools
 import http.server
 import io
 import json
@@ -34,6 +35,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import pl
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import initialise_repository
 from tests.servers.archived import ArchivedComponent, archived_component
+from tests.servers.kubernetes import workloads
+from tests.servers.kubernetes.api import wait
+from tests.servers.kubernetes.server import KubernetesServer
+from tests.servers.kubernetes.site import Site as NamespaceSite
+from tests.servers.kubernetes.site import config_map, secret
 from tests.servers.postgresql import Server, running_server
 from tests.servers.terraform import Site as StateSite
 
@@ -261,8 +267,47 @@ def stateful(site: StateSite, module: str) -> dict[str, t.Any]:
     }
 
 
+def in_namespace(cluster: KubernetesServer, module: str, path: pathlib.Path) -> dict[str, t.Any]:
+    """The variables of examples about the namespace ``shop``, which has changed since it was backed up."""
+    path.mkdir()
+    site = NamespaceSite(cluster, "shop", path)
+    for namespace in ("shop", "shop-yesterday"):
+        if cluster.api.find("v1", "Namespace", namespace):
+            cluster.api.delete("v1", "Namespace", namespace, gone_s=60)
+    cluster.make_namespace("shop")
+    cron_job = workloads.cron_job("orders-nightly", "shop")
+    cron_job["metadata"]["labels"]["app"] = "orders"
+    deployment = workloads.deployment("orders-api", "shop", replicas=2)
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    container["envFrom"] = [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "password"}}]
+    settings, password = config_map("settings", "shop", colour="red"), secret("password", "shop", password="former")
+    cluster.api.create(settings, password, deployment, cron_job)
+    cluster.api.ready("Deployment", "orders-api", "shop")
+    if module == "kubernetes_volume_size":
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+        metadata = {"name": "uploads", "namespace": "shop"}
+        cluster.api.create({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+        found = functools.partial(cluster.api.get, "v1", "PersistentVolumeClaim", "uploads", "shop")
+        wait(lambda: found()["status"].get("phase") == "Bound", "the volume of the claim")
+    if module != "kubernetes_environment_marker":
+        cluster.api.create(config_map("sre-runbooks-environment", "shop", environment="local"))
+    if module in ("kubernetes_drill", "kubernetes_restore", "kubernetes_rollback"):
+        assert not site.back_up().get("failed")
+    moment = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    cluster.api.patch(settings, {"data": {"colour": "blue"}})
+    return {
+        "repository": site.url,
+        "kubeconfig": cluster.kubeconfig,
+        "encryption_recipients": [site.recipient],
+        "encryption_identity_file": str(site.identity_file),
+        "before": moment,
+    }
+
+
 @contextlib.contextmanager
-def own_variables(module: str, world: World, tmp_path: pathlib.Path) -> collections.abc.Iterator[dict[str, t.Any]]:
+def own_variables(
+    module: str, world: World, tmp_path: pathlib.Path, request: pytest.FixtureRequest
+) -> collections.abc.Iterator[dict[str, t.Any]]:
     """What an example must not share with those of other modules."""
     if module == "background_process":
         yield {"web_port": place.free_port()}
@@ -278,6 +323,9 @@ def own_variables(module: str, world: World, tmp_path: pathlib.Path) -> collecti
             yield archived(component, module)
     elif module.startswith("terraform_state_"):
         yield stateful(StateSite(tmp_path / "state", None), module)
+    elif module.startswith("kubernetes_"):
+        # Only these want a cluster, and one is enough for all of them.
+        yield in_namespace(request.getfixturevalue("kubernetes_cluster"), module, world.root / "directory" / module)
     elif module == "recovery_point_rewrap":
         yield encrypted_for_an_old_key(world.root / "directory" / module)
     elif module == "postgresql_instance":
@@ -291,14 +339,14 @@ def own_variables(module: str, world: World, tmp_path: pathlib.Path) -> collecti
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_examples(module: str, world: World, tmp_path: pathlib.Path) -> None:
+def test_examples(module: str, world: World, tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> None:
     tasks = examples(module)
     assert any(f"sre.runbooks.{module}" in task for task in tasks)
     thrice = []
     for task in tasks:
         ours = any(name.startswith("sre.runbooks.") for name in task)
         thrice += [{**task, "check_mode": True, "diff": True}, task, task] if ours else [task]
-    with own_variables(module, world, tmp_path) as own:
+    with own_variables(module, world, tmp_path, request) as own:
         results = iter(world.play(thrice, tmp_path, **own))
     for task in tasks:
         if not any(name.startswith("sre.runbooks.") for name in task):

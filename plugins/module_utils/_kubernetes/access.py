@@ -190,6 +190,9 @@ def _override(access: Access, params: t.Mapping[str, t.Any]) -> None:
                 next_command="correct component_kubernetes_host",
             )
         configuration.host = host.rstrip("/")
+    if params.get("api_key") or params.get("api_key_file"):
+        # API servers believe a client certificate before they look at a token: it would be the kubeconfig's user who acts.
+        configuration.cert_file = configuration.key_file = None
     if params.get("api_key"):
         access.use_token(str(params["api_key"]))
     elif params.get("api_key_file"):

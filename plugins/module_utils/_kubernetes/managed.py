@@ -19,6 +19,9 @@ SERVER_MANAGERS = frozenset(
         "cloud-controller-manager",
         "api-priority-and-fairness-config-producer-v1",
         "clusterrole-aggregation-controller",
+        # Distributions whose control plane is one program: k3s, MicroK8s.
+        "k3s",
+        "kubelite",
     )
 )
 Path = tuple[str, ...]

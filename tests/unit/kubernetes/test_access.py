@@ -62,6 +62,20 @@ def test_options_override_it(tmp_path: pathlib.Path) -> None:
         assert access.configuration.verify_ssl is False and access.configuration.proxy == "http://proxy:3128"
 
 
+def test_a_token_is_not_outdone_by_the_kubeconfig_s_certificate(tmp_path: pathlib.Path) -> None:
+    for name in ("certificate", "key", "own"):
+        (tmp_path / name).write_text(name)
+    user = {"client-certificate": "certificate", "client-key": "key"}
+    kubeconfig = written(tmp_path / "config", user=user)
+    with access_from({"kubeconfig": kubeconfig, "api_key": "mine"}) as access:
+        assert access.headers() == {"authorization": "Bearer mine"}
+        assert access.configuration.cert_file is None and access.configuration.key_file is None
+    with access_from({"kubeconfig": kubeconfig, "api_key": "mine", "client_cert": str(tmp_path / "own")}) as access:
+        assert access.configuration.cert_file == str(tmp_path / "own")
+    with access_from({"kubeconfig": kubeconfig}) as access:
+        assert access.configuration.cert_file == str(tmp_path / "certificate")
+
+
 def test_several_files_the_first_wins(tmp_path: pathlib.Path) -> None:
     (tmp_path / "b").mkdir()
     paths = [written(tmp_path / "a"), written(tmp_path / "b" / "c", "two"), str(tmp_path / "missing")]

@@ -204,6 +204,13 @@ def test_the_table_of_exceptions(obj: Object, spec: Object) -> None:
     assert desired(desired(obj)) == desired(obj)
 
 
+@pytest.mark.parametrize("program", ["k3s", "kubelite"])
+def test_a_control_plane_of_one_program_is_a_server_as_well(program: str) -> None:
+    claim = live("PersistentVolumeClaim", managed={program: fields("spec.volumeName"), "kubectl": fields("spec.resources")},
+                 spec={"volumeName": "pv-1", "resources": {}})  # fmt: skip
+    assert desired(claim)["spec"] == {"resources": {}}
+
+
 def test_other_exceptions() -> None:
     token = live("Secret", type="kubernetes.io/service-account-token", data={"token": "eA==", "ca.crt": "", "mine": "bQ=="},
                  managed={"kubectl": fields("data.mine")},

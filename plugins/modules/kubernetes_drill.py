@@ -16,8 +16,8 @@ description:
     recorded, and writes the proofs C(restored) and C(asserted) with the time.
   - References to the recorded namespace (namespaces, accounts, names such as C(db.shop.svc)) are rewritten, so that what
     runs there speaks with itself. Services get no address outside, ingresses a class and hosts that nobody serves, claims
-    new volumes or none, never the recorded ones. CronJobs and Jobs are suspended. Workloads whose pods use the node's files
-    or network run nowhere.
+    new volumes or none, never the recorded ones. Annotations that ask for records in DNS or for certificates are left
+    out. CronJobs and Jobs are suspended, and nothing else runs either (see O(run_workloads)).
   - What belongs to no namespace is left out, and RV(left_out) says so.
   - Custom resources are only tried (see O(custom_resources)), since their controllers may act far outside of the cluster.
   - The namespace is removed in every case. What a killed drill left is told by its label C(sre.runbooks/drill) and removed
@@ -47,10 +47,10 @@ options:
     default: dry_run
   run_workloads:
     description:
-      - Whether workloads have as many replicas as recorded, or none. Only those names that lie in the namespace are
-        rewritten; with addresses of live servers outside of it in their configuration they should have none.
+      - Whether workloads have as many replicas as recorded, or none. What runs may speak with what is live, since values of
+        Secrets, short names such as C(db.shop) and addresses outside of the namespace are not rewritten.
     type: bool
-    default: true
+    default: false
   jobs:
     description:
       - Number of objects applied or compared at once.
@@ -183,7 +183,7 @@ def main() -> None:
             **ENCRYPTION_OPTIONS,
             **KUBERNETES_OPTIONS,
             "custom_resources": {"type": "str", "choices": ["dry_run", "create"], "default": "dry_run"},
-            "run_workloads": {"type": "bool", "default": True},
+            "run_workloads": {"type": "bool", "default": False},
             "jobs": {"type": "int", "default": 8},
             "timeout": {"type": "str", "default": "5m"},
             "helper_image": {"type": "str", "default": "busybox:1.37"},

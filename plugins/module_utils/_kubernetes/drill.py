@@ -57,7 +57,7 @@ class DrillRequest(DrillWanted):
     jobs: int = 8
     timeout: float = 120.0
     custom_resources: str = "dry_run"
-    run_workloads: bool = True
+    run_workloads: bool = False
     helper_image: str = volumes.HELPER_IMAGE
 
 

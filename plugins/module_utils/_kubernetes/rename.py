@@ -35,6 +35,14 @@ _SERVICE_FIELDS = (
     "loadBalancerSourceRanges",
 )
 _INGRESS_CLASS = "kubernetes.io/ingress.class"
+#: Annotations by which controllers act outside of the cluster: records in DNS, certificates that are ordered.
+_ACTED_ON = (
+    "external-dns.alpha.kubernetes.io/",
+    "external-dns.kubernetes.io/",
+    "cert-manager.io/",
+    "acme.cert-manager.io/",
+    "kubernetes.io/tls-acme",
+)
 
 
 def why_left_out(item: t.Mapping[str, t.Any], namespaced: bool) -> str | None:
@@ -86,29 +94,42 @@ class _Rename:
         return value
 
 
-def harmless(item: t.Mapping[str, t.Any], keep_replicas: bool = True) -> Object:
+def harmless(item: t.Mapping[str, t.Any], keep_replicas: bool = False) -> Object:
     """A copy of ``item`` that takes nothing from, and does nothing to, what is live.
 
     - Services get no port of a node, no address outside and no load balancer.
     - Ingresses name a class and hosts that nobody serves.
+    - Nothing asks for records in DNS, nor for certificates.
     - Claims are not bound to a recorded volume, nor to one that lies ready: new ones are provisioned, or none.
     - CronJobs and Jobs are suspended.
-    - Workloads whose pods use the node's files or network run nowhere; with ``keep_replicas`` false, none runs.
+    - Workloads whose pods use the node's files or network run nowhere; with ``keep_replicas`` false, none runs: what
+      they are told by Secrets, or by names such as ``db.<old>``, is not rewritten and may lead to what is live.
     - Finalizers and owners are left out: what they name is not in the drill, and would keep it from being removed.
     """
     fresh = copy.deepcopy(dict(item))
     metadata = fresh["metadata"]
     metadata.pop("finalizers", None)
     (metadata.get("annotations") or {}).pop(fields.OWNERS, None)
+    _without_calls(metadata)
     change = _HARMLESS.get(fresh["kind"]) if not order.is_custom(_group(fresh)) else None
     spec = fresh.get("spec")
     if change is not None and isinstance(spec, dict):
         change(fresh, spec)
     if isinstance(spec, dict) and fresh["kind"] in _TEMPLATED:
-        pod = (spec.get("template") or {}).get("spec") or {}
+        template = spec.get("template") or {}
+        _without_calls(template.get("metadata") or {})
+        pod = template.get("spec") or {}
         if not keep_replicas or _touches_node(pod):
             _run_nowhere(fresh["kind"], spec, pod)
+    elif isinstance(spec, dict) and fresh["kind"] == "Pod" and not keep_replicas:
+        spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), **NO_NODE}
     return fresh
+
+
+def _without_calls(metadata: Object) -> None:
+    annotations = metadata.get("annotations") or {}
+    for name in [name for name in annotations if name.startswith(_ACTED_ON)]:
+        del annotations[name]
 
 
 def _group(item: t.Mapping[str, t.Any]) -> str:

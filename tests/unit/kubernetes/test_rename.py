@@ -145,6 +145,27 @@ def test_ingresses_are_served_by_nobody() -> None:
     assert found["metadata"]["annotations"] == {"note": "x"}
 
 
+def test_nobody_is_asked_for_records_and_certificates() -> None:
+    calls = {
+        "external-dns.alpha.kubernetes.io/hostname": "shop.example.org",
+        "cert-manager.io/cluster-issuer": "letsencrypt",
+        "kubernetes.io/tls-acme": "true",
+    }
+    spec = pod_template()
+    spec["template"]["metadata"] = {"annotations": {**calls, "note": "x"}}
+    for found in (
+        item("Service", {"clusterIP": "None"}),
+        item("Ingress", {}, "networking.k8s.io/v1"),
+        item("Deployment", spec, "apps/v1"),
+        item("Pod", {"containers": []}),
+    ):
+        found["metadata"]["annotations"] = {**calls, "note": "x"}
+        fresh = harmless(found)
+        assert fresh["metadata"]["annotations"] == {"note": "x"}
+        template = (fresh["spec"].get("template") or {}).get("metadata") or {"annotations": {"note": "x"}}
+        assert template["annotations"] == {"note": "x"}
+
+
 @pytest.mark.parametrize(
     "spec, expected",
     [
@@ -173,16 +194,20 @@ def test_jobs_do_not_run() -> None:
     ],
 )
 def test_what_uses_the_node_runs_nowhere(pod: dict[str, t.Any]) -> None:
-    assert harmless(item("Deployment", pod_template(**pod), "apps/v1"))["spec"]["replicas"] == 0
-    daemons = harmless(item("DaemonSet", pod_template(**pod), "apps/v1"))["spec"]["template"]["spec"]
+    assert harmless(item("Deployment", pod_template(**pod), "apps/v1"), keep_replicas=True)["spec"]["replicas"] == 0
+    daemons = harmless(item("DaemonSet", pod_template(**pod), "apps/v1"), keep_replicas=True)["spec"]["template"][
+        "spec"
+    ]
     assert daemons["nodeSelector"] == {"sre-runbooks/drill": "never"}
     assert why_left_out(item("Pod", {"containers": [], **pod}), True) is not None
 
 
-def test_replicas_are_kept_unless_unwanted() -> None:
+def test_workloads_run_only_if_wanted() -> None:
     web = item("Deployment", pod_template(), "apps/v1")
-    assert harmless(web)["spec"]["replicas"] == 3
-    assert harmless(web, keep_replicas=False)["spec"]["replicas"] == 0
+    assert harmless(web)["spec"]["replicas"] == 0
+    assert harmless(web, keep_replicas=True)["spec"]["replicas"] == 3
+    pod = item("Pod", {"containers": []})
+    assert harmless(pod)["spec"]["nodeSelector"] and "nodeSelector" not in harmless(pod, keep_replicas=True)["spec"]
 
 
 def test_a_kind_of_the_same_name_is_left_as_it_is() -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 import time
 import typing as t
 
@@ -81,6 +82,17 @@ def _verify(component: Disturbed, disturbance: Disturbance | None = None, **para
     return component.run("recovery_point_verify", disturbance, **params)
 
 
+def _unverified(component: Disturbed) -> None:
+    """The repository as it was before the first verification: each of them writes proofs, which the next one reads."""
+    repository, kept = component.path / "repository", component.path / "unverified"
+    if kept.exists():
+        shutil.rmtree(repository)
+        shutil.copytree(kept, repository)
+    else:
+        fill(component)
+        shutil.copytree(repository, kept)
+
+
 def _lease(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
     given = {"run_id": "20261121T051000Z-backup-1a2b", "lease_wait": "10s", **params}
     return component.run("lease", disturbance, **given)
@@ -133,6 +145,7 @@ RUNBOOKS = {
         lambda component, disturbance: _verify(component, disturbance, force=True),
         lambda component: _verify(component, force=True),
         _verify,
+        prepare=_unverified,
     ),
     "lease": Runbook(_lease, _lease, lambda component: _lease(component, state="released")),
 }

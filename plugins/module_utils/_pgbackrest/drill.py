@@ -156,7 +156,8 @@ class _Attempt(Attempt):
         with bringing.reached(self._made, copy, tablespaces) as reached:
             yield reached
 
-    def is_damage(self, error: RunbookError) -> bool:
+    def is_damage(self, error: RunbookError, _repository: Repository) -> bool:
+        # What pgBackRest reads it reads more than once itself.
         return isinstance(error, IntegrityError) and not isinstance(error, BrokenLog)
 
     def told(self) -> dict[str, t.Any]:

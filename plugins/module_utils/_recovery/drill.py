@@ -19,6 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     Refused,
     RunbookError,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import describe_damaged
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
@@ -26,6 +27,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving imp
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.wanted import DrillWanted
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing, list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import Proof, newest_proof
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.hardware import describe_hardware
 
 if t.TYPE_CHECKING:
@@ -73,9 +75,14 @@ class Attempt(abc.ABC):
     def told(self) -> dict[str, t.Any]:
         """What the engine adds to the result of a drill."""
 
-    def is_damage(self, error: RunbookError) -> bool:
-        """Whether the error says that the point itself is damaged."""
-        return isinstance(error, (IntegrityError, ObjectMissing))
+    def is_damage(self, error: RunbookError, repository: Repository) -> bool:
+        """Whether the error says that the point itself is damaged, and a second look at what is stored says so too.
+
+        A proof of it keeps restores from the point; one read that was cut short must not.
+        """
+        return isinstance(error, (IntegrityError, ObjectMissing)) and bool(
+            verify_point(repository, self.point, Identities()).failures
+        )
 
 
 class Drill(abc.ABC):
@@ -142,7 +149,7 @@ class Drill(abc.ABC):
                 # It says nothing against the point.
                 raise
             except RunbookError as error:
-                level = "verified" if attempt.is_damage(error) else "restored"
+                level = "verified" if attempt.is_damage(error, self.repository) else "restored"
                 told = {**where, **failure(error), "error": error.facts()}
                 if found is not None and isinstance(error, AssertionFailed):
                     level, told = "asserted", {**told, "durations": self.phases.facts(), **found.details()}

@@ -32,6 +32,9 @@ def restore_first_good(
 ) -> tuple[dict[str, t.Any], list[Choice]]:
     """What ``restore`` returned for the first point that it could restore, and all that was considered.
 
+    A point is called damaged when two attempts found it so: one read that a network or a disk cut short must neither lead
+    to an older point nor be noted for good.
+
     :arg points: in the order in which they are tried; at least one. :arg prover: None in check mode, where nothing is written.
     :arg warnings: told what was passed over.
     :raises RunbookError: the last point's own, with the next command, when none was good. Others than of damage or of
@@ -40,7 +43,7 @@ def restore_first_good(
     choices = list(passed_over)
     for left, point in zip(range(len(points) - 1, -1, -1), points):
         try:
-            result = restore(point)
+            result = _at_most_twice(point, restore, warnings)
         except (IntegrityError, ObjectMissing) as damage:
             if prover is not None:
                 prover.failed(point, "verified", 0.0, failure(damage))
@@ -56,6 +59,18 @@ def restore_first_good(
         if not left:
             raise last_resort(error, component_of(point.component))
     raise AssertionError("there is always at least one point")
+
+
+def _at_most_twice(
+    point: RecoveryPoint, restore: t.Callable[[RecoveryPoint], dict[str, t.Any]], warnings: list[str]
+) -> dict[str, t.Any]:
+    try:
+        return restore(point)
+    except (IntegrityError, ObjectMissing) as damage:
+        first = damage
+    result = restore(point)
+    warnings.append(f"recovery point {point.point_id} was read a second time, and was whole then; at first: {first}")
+    return result
 
 
 def last_resort(error: RunbookError, component: str) -> RunbookError:

@@ -274,7 +274,7 @@ def test_a_damaged_and_a_stopped_server_are_copied_all_the_same(
     server.instance.stop()
     try:
         refused = call_module("postgresql_copy", params)
-        assert refused["failed"] and "data_dir" in refused["error"]["next_command"]
+        assert refused["failed"] and "component_data_path" in refused["error"]["next_command"]
         done = call_module("postgresql_copy", {**params, "data_dir": server.instance.data_dir})
         assert done["changed"] and done["copy"]["method"] == "offline"
         assert (tmp_path / "offline" / within).read_bytes() == path.read_bytes()

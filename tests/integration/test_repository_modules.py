@@ -10,6 +10,7 @@ import datetime
 import io
 import os
 import pathlib
+import re
 import typing as t
 
 import pytest
@@ -99,7 +100,8 @@ def test_a_repository_that_is_not_there(url: str) -> None:
     ).results
     for result in results:
         assert result["failed"] and result["error"]["kind"] == "repository"
-        assert "sre.runbooks.repository" in result["error"]["next_command"]
+        command = result["error"]["next_command"].rpartition("in the inventory, or make it a repository: ")[2]
+        assert re.fullmatch(r"ansible-playbook .*sre\.runbooks\.prepare_repository", command), command
 
 
 def test_points_are_listed_and_chosen(repository: Repository, url: str) -> None:

@@ -52,6 +52,7 @@ _ANNOTATIONS = frozenset(
         "kubernetes.io/service-account.uid",
         "endpoints.kubernetes.io/last-change-trigger-time",
         "control-plane.alpha.kubernetes.io/leader",
+        "sre.runbooks/restored-from",  # ours, of a claim that came from a snapshot
     )
 )
 _LABELS = frozenset(
@@ -184,7 +185,10 @@ def _node_port_meant(port: t.Mapping[str, t.Any], ownership: Ownership) -> bool:
 
 
 def _claim(kept: dict[str, t.Any], obj: t.Mapping[str, t.Any], ownership: Ownership) -> None:
+    """What a claim was made from is its past, and perhaps gone; what it holds is taken with the volumes."""
     _unless_meant(kept, ownership, "volumeName")
+    for name in ("dataSource", "dataSourceRef"):
+        (kept.get("spec") or {}).pop(name, None)
 
 
 def _volume(kept: dict[str, t.Any], obj: t.Mapping[str, t.Any], ownership: Ownership) -> None:

@@ -149,6 +149,12 @@ TABLE: list[tuple[str, Object, Object]] = [
         {"resources": {"requests": {"storage": "1Gi"}}},
     ),
     (
+        "a claim is not made once more from what it was made from",
+        live("PersistentVolumeClaim", managed={"kubectl": fields("spec.dataSource.name", "spec.resources")},
+             spec={"dataSource": {"name": "gone"}, "dataSourceRef": {"name": "gone"}, "resources": {}}),
+        {"resources": {}},
+    ),
+    (
         "a claim that somebody bound stays bound, whatever a controller made of it",
         live("PersistentVolumeClaim", managed={"kubectl": fields("spec.volumeName"), SERVER: fields("spec.resources")},
              spec={"volumeName": "pv-1", "resources": {"requests": {"storage": "1Gi"}}}),

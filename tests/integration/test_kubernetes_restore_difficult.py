@@ -157,6 +157,7 @@ def test_webhooks_and_quotas_are_named(shop: KubernetesComponent) -> None:
     wait(lambda: shop.get("v1", "ResourceQuota", "small").get("status", {}).get("used"), "the quota to count")
     failed = shop.restore()
     assert "ConfigMap" in failed["msg"] and "exceeded quota: small" in failed["error"]["found"]
+    assert "describe resourcequotas" in failed["error"]["next_command"]
     api.delete("v1", "ResourceQuota", "small", shop.namespace)
     with webhook(api, shop.namespace):
         failed = shop.restore(timeout="2s")

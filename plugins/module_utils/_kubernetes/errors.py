@@ -105,7 +105,7 @@ def explain(
     for cause in details.get("causes") or []:
         if isinstance(cause, dict):
             cause["message"] = clean(str(cause.get("message") or ""), secrets)
-    expected, next_command = _way_out(status, reason, place)
+    expected, next_command = _way_out(status, reason, place, message)
     return _KINDS.get(status, Unreachable if status in (429, 500, 502, 503, 504) else ApiFailure)(
         f"could not {_VERBS.get(method, method.lower())} {what}",
         status=status,
@@ -121,13 +121,41 @@ def explain(
 _VERBS = {"GET": "read", "POST": "create", "PUT": "replace", "PATCH": "apply", "DELETE": "delete"}
 
 
-def _way_out(status: int, reason: str, place: str) -> tuple[str, str | None]:
+#: What else the API server forbids than a verb: words of its sentence → what is expected, and what to do.
+_FORBIDDEN = (
+    (
+        "exceeded quota",
+        "room in the namespace's quota",
+        "raise the quota, or delete what fills it: kubectl describe resourcequotas --all-namespaces",
+    ),
+    (
+        "violates PodSecurity",
+        "a pod that the namespace's Pod Security level admits",
+        "lower it for as long as it takes: kubectl get namespaces --label-columns pod-security.kubernetes.io/enforce",
+    ),
+    (
+        "because it is being terminated",
+        "a namespace that stays",
+        "run the playbook again, once it is gone: kubectl get namespaces",
+    ),
+    (
+        "attempting to grant RBAC permissions",
+        "an identity that may give rights which it does not have itself",
+        "grant it the verbs bind and escalate, as for restores: kubectl apply -f extensions/kubernetes/rbac.yml",
+    ),
+)
+
+
+def _way_out(status: int, reason: str, place: str, message: str) -> tuple[str, str | None]:
     if status == 401:
         return (
             f"a credential that {place} accepts; the token expired, or was never valid there",
             "renew what component_kubernetes_api_key_file or component_kubernetes_kubeconfig names: kubectl auth whoami",
         )
     if status == 403:
+        for words, expected, next_command in _FORBIDDEN:
+            if words in message:
+                return expected, next_command
         return (
             f"an identity that {place} lets do so",
             "grant the verb to the identity (docs/kubernetes.md has the least rights): kubectl auth can-i --list",

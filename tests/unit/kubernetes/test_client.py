@@ -151,6 +151,22 @@ def test_absent_is_told_from_forbidden() -> None:
         cluster.find(f"{PATH}/a")
 
 
+@pytest.mark.parametrize(
+    ("message", "next_command"),
+    [
+        ('secrets is forbidden: User "anna" cannot create resource "secrets"', "grant the verb"),
+        ('pods "web" is forbidden: exceeded quota: small, requested: pods=1', "raise the quota"),
+        ('pods "web" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot', "lower it"),
+        ("unable to create new content in namespace shop because it is being terminated", "once it is gone"),
+        ('roles "a" is forbidden: user "x" is attempting to grant RBAC permissions not currently held', "escalate"),
+    ],
+)
+def test_what_is_forbidden_for_other_reasons_than_a_verb(message: str, next_command: str) -> None:
+    document = {"kind": "Status", "reason": "Forbidden", "message": message}
+    error = errors.explain("POST", "/api/v1/namespaces/shop/pods", "https://c", 403, document)
+    assert next_command in str(error.next_command) and message in str(error.found)
+
+
 def test_the_server_s_clock_is_known() -> None:
     with fake_cluster(replies(OK)) as (cluster, _fake):
         assert cluster.server_time is None

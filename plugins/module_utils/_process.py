@@ -46,11 +46,13 @@ def run(
     user: str | None = None,
     component: str | None = None,
     cwd: str | None = None,
+    told_lines: int = 5,
 ) -> bytes:
     """Run a program to its end and return its standard output (for short outputs only).
 
     :arg what: the step in words for the error, such as ``"dumping the globals"``.
     :arg environment: added to this process's environment; the place for secrets.
+    :arg told_lines: how much of standard error the error tells; more for a tool that says first what is wrong.
     :raises EngineError: with the end of standard error when the exit code is not 0 or the time is up.
     :raises MissingRequirement: when the program is not there.
     """
@@ -83,7 +85,7 @@ def run(
             f"{what} failed",
             component=component,
             expected="exit code 0",
-            found=f"exit code {done.returncode}: {last_lines(done.stderr)}",
+            found=f"exit code {done.returncode}: {last_lines(done.stderr, told_lines, 200 * told_lines)}",
         )
     return done.stdout
 

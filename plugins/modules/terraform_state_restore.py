@@ -21,6 +21,8 @@ description:
   - RV(change) names what the state would forget and what would come back, in check mode too.
   - What was live is kept beforehand as an encrypted recovery point of C(<component>--before), which is never the newest
     and can be restored by its identifier.
+  - Where nothing is live, an empty state is pushed first, so that the state comes back under its own lineage and not under
+    a new one that the program would give it.
   - Where the lineage is the live one, the state is pushed with a serial above the live one and without C(-force), so that
     the program itself refuses when somebody has applied in the meantime.
   - A second run changes nothing while the state is that of the recovery point.

@@ -13,6 +13,7 @@ import http.server
 import json
 import os
 import pathlib
+import secrets
 import subprocess
 import threading
 import typing as t
@@ -96,9 +97,19 @@ class StateServer:
 
 
 class Configuration:
-    """A working directory. ``server`` None: the state is a file in it."""
+    """A working directory. ``server`` None: the state is where ``backend`` says, by default a file in the directory.
 
-    def __init__(self, path: pathlib.Path, server: StateServer | None, name: str = "network") -> None:
+    :arg variables: the lines of the environment file, where the backend is given.
+    """
+
+    def __init__(
+        self,
+        path: pathlib.Path,
+        server: StateServer | None,
+        name: str = "network",
+        backend: str = "",
+        variables: str = "",
+    ) -> None:
         self.path = path
         self.binary = program("opentofu")
         self.server = server
@@ -106,8 +117,7 @@ class Configuration:
         self.variables = path.parent / f"{path.name}.env"
         path.mkdir()
         if server is None:
-            self.variables.write_text("")
-            backend = ""
+            self.variables.write_text(variables)
         else:
             self.variables.write_text(f"TF_HTTP_USERNAME={USER}\nTF_HTTP_PASSWORD={PASSWORD}\n")
             address = server.url + self.key
@@ -177,6 +187,12 @@ class Site:
         self.identity.write_text(f"{identity}\n")
         self.identity.chmod(0o600)
         self.live = Configuration(path / "network", server)
+
+    def move(self, backend: str, variables: str) -> None:
+        """Go on with another configuration of the same name, whose state is elsewhere."""
+        self.live = Configuration(
+            self.path / f"moved-{secrets.token_hex(3)}", None, backend=backend, variables=variables
+        )
 
     def _call(self, module: str, check: bool, **params: t.Any) -> dict[str, t.Any]:
         own = {"repository": self.url, "environment_name": "local", "component": NAME}

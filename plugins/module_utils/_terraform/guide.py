@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding
+from ansible_collections.sre.runbooks.plugins.module_utils._terraform.state import empty_state
 
 _GUIDE = """\
 ## Unpack the state
@@ -38,6 +39,15 @@ Another lineage means: that is the state of something else. Keep what is there b
 
 ## Push it
 
+Where nothing is live, push an empty state first: a backend gives the first state that it holds a lineage of its own,
+whatever is pushed, and takes the lineage of the second one.
+
+```sh
+{program} -chdir="$DIRECTORY" state pull | grep -q '"lineage": "[^"]' || {program} -chdir="$DIRECTORY" state push - <<EOF
+{empty}
+EOF
+```
+
 A lower serial than the live one is refused by the program. Give the stored state a serial that is one higher than the
 live one (edit the number in the line `"serial":` near the top), rather than push it with `-force`.
 
@@ -65,5 +75,6 @@ def restore_guide(content: t.Mapping[str, t.Any], encoding: Encoding, name: str)
         program=program,
         workspace=content["workspace"],
         lineage=content["lineage"],
+        empty=empty_state(content["lineage"], content["terraform_version"]).decode(),
         serial=content["serial"],
     )

@@ -36,6 +36,8 @@ _QUIET = {
     "TF_CLI_ARGS_state": "",
     "CHECKPOINT_DISABLE": "1",
 }
+#: The program says first what is wrong and then, at length, what that means in general.
+_TOLD_LINES = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +165,7 @@ class Workdir:
                 timeout=self.timeout,
                 component=self.component,
                 cwd=self.directory,
+                told_lines=_TOLD_LINES,
             )
         except EngineError as error:
             raise self._explained(error) from None

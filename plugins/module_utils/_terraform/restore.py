@@ -25,7 +25,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point, remove_incomplete
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.hardware import describe_hardware
 from ansible_collections.sre.runbooks.plugins.module_utils._terraform.program import Workdir
-from ansible_collections.sre.runbooks.plugins.module_utils._terraform.state import State, change, with_serial
+from ansible_collections.sre.runbooks.plugins.module_utils._terraform.state import (
+    State,
+    change,
+    empty_state,
+    with_serial,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._terraform.stored import (
     ENGINE,
     read_state,
@@ -115,8 +120,8 @@ class TerraformRestore:
         if live is None:
             return False
         held = recorded(point)
-        same = (live.lineage, live.content) == (held["lineage"], held["content"])
-        return same or (self._request.only_missing and not live.empty)
+        # A lineage tells two states apart that hold different things; these manage the same.
+        return live.content == held["content"] or (self._request.only_missing and not live.empty)
 
     def _permit(self, point: RecoveryPoint, live: State | None) -> None:
         """Refuse what would be lost without somebody's word, and a state that is of something else."""
@@ -178,29 +183,37 @@ class TerraformRestore:
         changed = change(live, wanted)
         kept = self._keep(live) if live is not None and not live.empty else None
         lease.check()
-        foreign = live is not None and live.lineage != wanted.lineage
-        # Above what is live, so that the program itself refuses when somebody has applied since we looked.
-        serial = max(wanted.serial, live.serial + 1) if live is not None and not foreign else wanted.serial
-        with self._phases.phase("push", serial=serial) as step:
+        with self._phases.phase("push") as step:
             step.outcome = "changed"
-            self._workdir.push(with_serial(wanted, serial), force=foreign)
+            step.facts.update(serial=self._push(wanted, live))
         with self._phases.phase("assert"):
-            found = self._workdir.pull()
-            self._compare(point, wanted, found, kept)
+            found = self._compare(point, wanted, live, self._workdir.pull(), kept)
         rto = time.monotonic() - self._began
         where = {"hardware": describe_hardware(), "durations": self._phases.facts(), "scratch": False}
         self._prover.succeeded(point, "restored", rto, where)
-        proof = {"lineage": wanted.lineage, "serial": found.serial if found else None, "content": wanted.content}
+        proof = {"lineage": found.lineage, "serial": found.serial, "content": found.content}
         self._prover.succeeded(point, "asserted", rto, {**where, **proof})
         return {
             "recovery_point": point.facts(),
-            "state": found.facts() if found else None,
+            "state": found.facts(),
             "change": changed.facts(),
             "kept": kept,
             "proof": proof,
             "durations": self._phases.facts(),
             "rto_measured_s": round(rto, 3),
         }
+
+    def _push(self, wanted: State, live: State | None) -> int:
+        """Push; the serial that was pushed."""
+        if live is None:
+            # Programs give the first state of a backend a lineage of its own, whatever is pushed. Over an empty one they
+            # take the lineage of what is pushed, and refuse it where somebody has applied in between.
+            self._workdir.push(empty_state(wanted.lineage, wanted.terraform_version))
+        foreign = live is not None and not live.empty and live.lineage != wanted.lineage
+        # Above what is live, so that the program itself refuses when somebody has applied since we looked.
+        serial = wanted.serial if live is None or foreign else max(wanted.serial, live.serial + 1)
+        self._workdir.push(with_serial(wanted, serial), force=foreign)
+        return serial
 
     def _keep(self, live: State) -> str:
         """The live state as a recovery point of its own name; its id."""
@@ -213,16 +226,27 @@ class TerraformRestore:
             step.facts.update(recovery_point=point.point_id)
         return point.point_id
 
-    def _compare(self, point: RecoveryPoint, wanted: State, found: State | None, kept: str | None) -> None:
-        if found is not None and (found.lineage, found.content) == (wanted.lineage, wanted.content):
-            return
+    def _compare(
+        self, point: RecoveryPoint, wanted: State, live: State | None, found: State | None, kept: str | None
+    ) -> State:
+        """What was pulled again, which is what was pushed; or a failed proof and :class:`AssertionFailed`."""
+        if found is not None and found.content == wanted.content:
+            if found.lineage == wanted.lineage:
+                return found
+            if live is None:
+                self.warnings.append(
+                    f"the backend, which was empty, keeps the state under a lineage of its own ({found.lineage} in place of"
+                    f" {wanted.lineage}); older recovery points will only be restored with restore_force=true"
+                )
+                return found
         different = change(found, wanted)
         names = [*different.brought_back, *different.altered, *different.forgotten]
+        shown = f": {', '.join(names[:_SHOWN])}" if names else ""
         error = AssertionFailed(
             f"the state that was pulled again is not that of recovery point {point.point_id}",
             self._component,
             expected=f"lineage {wanted.lineage} with {counted(len(wanted.instances), 'instance')}",
-            found=f"{counted(len(names), 'difference')}: {', '.join(names[:_SHOWN])}" if found else "no state",
+            found=f"lineage {found.lineage} with {counted(len(names), 'difference')}{shown}" if found else "no state",
             next_command="look at the backend; what was live before is kept as recovery point "
             + (kept or "of nothing, as there was no state"),
         )
@@ -235,7 +259,8 @@ class TerraformRestore:
         self, point: RecoveryPoint, live: State | None, passed_over: t.Sequence[choose.Choice]
     ) -> dict[str, t.Any]:
         held = recorded(point)
-        shown = live is not None and (live.lineage, live.content) == (held["lineage"], held["content"])
+        shown = live is not None and live.content == held["content"]
+        under = f", under lineage {live.lineage}" if live is not None and live.lineage != held["lineage"] else ""
         return {
             **fallback.told(passed_over, self._repository.store.now()),
             "changed": False,
@@ -243,7 +268,7 @@ class TerraformRestore:
             "state": live.facts() if live else None,
             "change": change(live, live).facts() if live else None,
             "kept": None,
-            "message": f"the state is that of {point.point_id}"
+            "message": f"the state is that of {point.point_id}{under}"
             if shown
             else "there is a state already; only what is missing is restored",
         }

@@ -7,16 +7,19 @@
 from __future__ import annotations
 
 import dataclasses
+import decimal
 import hashlib
 import json
+import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 
 #: The form that Terraform writes since 0.12.
 _VERSION = 4
-#: What differs between two states that mean the same: who wrote it last, and the findings of checks.
-_INCIDENTAL = ("terraform_version", "serial", "check_results")
+#: What differs between two states that hold the same: whose they are, who wrote them last, and the findings of checks.
+_INCIDENTAL = ("lineage", "terraform_version", "serial", "check_results")
+_SERIAL = re.compile(rb'"serial"\s*:\s*(\d+)')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +34,7 @@ class State:
     instances: dict[str, str]
     #: Name of each output → hash of its value.
     outputs: dict[str, str]
-    #: Hash of all that is not incidental.
+    #: Hash of all that is not incidental: the same wherever the same is managed.
     content: str
 
     @property
@@ -80,7 +83,7 @@ def parse_state(text: bytes, what: str) -> State | None:
     if not text.strip():
         return None
     try:
-        found = json.loads(text)
+        found = _read(text)
         if found["version"] != _VERSION:
             raise ValueError("version")
         lineage, serial, wrote = found["lineage"], found["serial"], found["terraform_version"]
@@ -117,8 +120,24 @@ def change(live: State | None, wanted: State) -> Change:
 
 
 def with_serial(state: State, serial: int) -> bytes:
-    """The text with another serial."""
-    return json.dumps({**json.loads(state.text), "serial": serial}, ensure_ascii=False).encode()
+    """The text with another serial and every other byte as it was: numbers may be longer than Python's are."""
+    wanted = {**_read(state.text), "serial": serial}
+    for match in _SERIAL.finditer(state.text):
+        text = state.text[: match.start(1)] + str(serial).encode() + state.text[match.end(1) :]
+        if _read(text) == wanted:
+            return text
+    raise ValueError("a state without a serial was parsed")
+
+
+def empty_state(lineage: str, terraform_version: str) -> bytes:
+    """A state of nothing, which the program lets another of any lineage take the place of."""
+    head = {"version": _VERSION, "terraform_version": terraform_version, "serial": 0, "lineage": lineage}
+    return json.dumps({**head, "outputs": {}, "resources": []}).encode()
+
+
+def _read(text: bytes) -> t.Any:
+    """The document, with fractions as exact as they are written."""
+    return json.loads(text, parse_float=lambda number: f"number {decimal.Decimal(number).normalize()}")
 
 
 def _named(outputs: t.Mapping[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import Invali
 from ansible_collections.sre.runbooks.plugins.module_utils._terraform.state import (
     State,
     change,
+    empty_state,
     parse_state,
     with_serial,
 )
@@ -82,7 +83,33 @@ def test_content_is_what_counts_and_the_serial_is_not(entries: list[tuple[str, t
     assert (other.content, other.instances, other.lineage) == (one.content, one.instances, one.lineage)
     assert state(*resources, terraform_version="9.9.9", check_results=[{"status": "pass"}]).content == one.content
     assert state(*resources, resource("new")).content != one.content
+    assert state(*resources, lineage="l-2").content == one.content
     assert not change(one, other)
+
+
+@pytest.mark.parametrize(
+    ("number", "other"), [("0.12345678901234567890", "0.12345678901234567891"), ("1e400", "1e401")]
+)
+def test_no_digit_of_a_number_is_lost(number: str, other: str) -> None:
+    """Numbers of Terraform are longer than Python's; a restore writes and compares them as they are."""
+    texts = [text(resource(instances=[instance(value="N")])).replace(b'"N"', n.encode()) for n in (number, other)]
+    one, two = (parse_state(given, "here") for given in texts)
+    assert one is not None and two is not None and one.content != two.content
+    assert change(one, two).altered == ["terraform_data.a"]
+    assert with_serial(one, 77) == texts[0].replace(b'"serial": 3', b'"serial": 77')
+
+
+def test_only_the_state_s_own_serial_is_replaced() -> None:
+    """An output may be called so, and come first."""
+    given = b'{"outputs": {"a": {"serial": 3}, "serial": 3}, "serial": 3, "version": 4, "lineage": "l", '
+    found = parse_state(given + b'"terraform_version": "1"}', "here")
+    assert found is not None
+    assert json.loads(with_serial(found, 9)) == {**json.loads(found.text), "serial": 9}
+
+
+def test_the_state_of_nothing_is_of_a_lineage() -> None:
+    found = parse_state(empty_state("l-1", "1.10.10"), "here")
+    assert found is not None and found.empty and (found.lineage, found.serial) == ("l-1", 0)
 
 
 def test_what_a_restore_changes_is_named() -> None:

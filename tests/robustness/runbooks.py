@@ -74,8 +74,8 @@ def back_up(component: Disturbed, disturbance: Disturbance | None = None, **para
 
 
 def _restore(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
-    given = {**component.server.params(), "confirm": NAME, "scratch_dir": str(component.scratch), "jobs": 2, **params}
-    return component.run("postgresql_restore", disturbance, **given)
+    own = {"confirm": NAME, "scratch_dir": str(component.scratch), "encryption_identity": component.identities, "jobs": 2}
+    return component.run("postgresql_restore", disturbance, **{**component.server.params(), **own, **params})
 
 
 def _verify(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:

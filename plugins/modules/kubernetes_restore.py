@@ -96,8 +96,16 @@ options:
       - Image of the pod that writes files into claims, when no pod has them mounted. It needs a shell and C(tar).
     type: str
     default: busybox:1.37
+  release:
+    description:
+      - Remove what former restores put aside in the volumes of the namespace, instead of restoring.
+      - What they overwrote of objects is in recovery points of C(<component>--before), which
+        M(sre.runbooks.recovery_point_expire) removes.
+    type: bool
+    default: false
 notes:
-  - O(force) changes nothing here, since what is live is compared every time.
+  - Objects are compared every time. Files of claims are brought back whenever something else is, or with O(force), since
+    looking at them would disturb who uses them; files in a claim that is there already need O(confirm).
   - A finished Job is not brought back, as it would run again.
   - The content of Secrets is in no result, no diff and no message.
 seealso:
@@ -187,6 +195,16 @@ dropped_owners:
   returned: success
   type: list
   elements: str
+claims:
+  description: The claims whose files were (in check mode, would be) brought back, or found to be as recorded.
+  returned: success
+  type: list
+  elements: str
+released:
+  description: The claims in which something was removed that former restores had put aside; in check mode, where it may be.
+  returned: with O(release)
+  type: list
+  elements: str
 kept:
   description: The recovery point with what was overwritten or deleted; null when nothing was.
   returned: success
@@ -221,7 +239,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._engines.acting import Means, require_jobs
-from ansible_collections.sre.runbooks.plugins.module_utils._engines.restoring import RESTORE_OPTIONS, restore, wanted
+from ansible_collections.sre.runbooks.plugins.module_utils._engines.restoring import (
+    RESTORE_OPTIONS,
+    restore_or_release,
+    wanted,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import connect
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.outcome import describe_difference
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.restore import Restore
@@ -266,7 +288,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         def make(means: Means) -> Restore:
             return Restore(request, means.repository, cluster, means.identities, means.phases, means.progress)
 
-        return restore(module, request.component, make, describe_difference)
+        return restore_or_release(module, request.component, make, describe_difference)
 
 
 def main() -> None:
@@ -285,6 +307,7 @@ def main() -> None:
             "jobs": {"type": "int", "default": 8},
             "timeout": {"type": "str", "default": "2m"},
             "helper_image": {"type": "str", "default": "busybox:1.37"},
+            "release": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import dataclasses
+import importlib
 import json
 import os
 import pathlib
@@ -23,7 +24,9 @@ import sys
 import tempfile
 import threading
 import time
+import types
 import typing as t
+import urllib.parse
 
 from tests.robustness.fault_store import Fault, FaultStore
 
@@ -170,6 +173,10 @@ def _count_all(effects: _Effects) -> None:
     effects.count(file_store._Writer, "write", lambda _self, data: f"write {len(data)} bytes of an object")
     effects.count(psycopg.Cursor, "execute", _statement)
     effects.count(psycopg.Connection, "commit", lambda _self: "commit")
+    if "kubernetes.client" in sys.modules:
+        from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster
+
+        effects.count(Cluster, "_once", _api_write)
     real_init = subprocess.Popen.__init__
 
     def counted_init(self: t.Any, args: t.Any, *rest: t.Any, **kwargs: t.Any) -> None:
@@ -185,6 +192,12 @@ def _statement(_cursor: t.Any, query: t.Any, *_args: t.Any, **_kwargs: t.Any) ->
     return None if text.lstrip().upper().startswith(_QUIET) else text
 
 
+def _api_write(_cluster: t.Any, method: str, url: str, *_args: t.Any, **_kwargs: t.Any) -> str | None:
+    """What changes nothing is none: reading, dry runs, questions in the form of an object."""
+    harmless = method == "GET" or "dryRun=All" in url or "selfsubject" in url
+    return None if harmless else f"{method} {urllib.parse.urlsplit(url).path}"
+
+
 def _break_store(path: str, fault: StoreFault) -> None:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository import repository
 
@@ -198,9 +211,14 @@ def _break_store(path: str, fault: StoreFault) -> None:
     repository.open_store = open_broken  # type: ignore[assignment]
 
 
-def _child(request: dict[str, t.Any], output: str, effects_path: str) -> None:
-    import importlib
+def _load(module: str) -> types.ModuleType:
+    """With what it only imports when it needs it; each later call is spared that."""
+    if module.startswith("kubernetes"):
+        import kubernetes.client  # noqa: F401
+    return importlib.import_module(f"ansible_collections.sre.runbooks.plugins.modules.{module}")
 
+
+def _child(request: dict[str, t.Any], output: str, effects_path: str) -> None:
     from ansible.module_utils.testing import patch_module_args
 
     os.setsid()
@@ -210,7 +228,7 @@ def _child(request: dict[str, t.Any], output: str, effects_path: str) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.environ[MARK] = request["mark"]
-    module = importlib.import_module(f"ansible_collections.sre.runbooks.plugins.modules.{request['module']}")
+    module = _load(request["module"])
     if "StoreFault" in request:
         _break_store(effects_path, StoreFault(**request["StoreFault"]))
     else:
@@ -236,6 +254,7 @@ def _serve() -> None:
     )
 
     for line in sys.stdin:
+        _load(json.loads(line)["module"])
         with tempfile.TemporaryDirectory(prefix="srb-call-") as directory:
             output, effects = os.path.join(directory, "output"), os.path.join(directory, "effects")
             for path in (output, effects):

@@ -22,7 +22,8 @@ _SHOWN = 200
 class Outcome:
     """``acting``: the changes that are made. ``spared``: extra objects that are not deleted since they hold data.
 
-    ``kept``: the point with what was overwritten. ``final``: the plan that was made at the end.
+    ``claims``: whose files are brought back. ``files``: the claims of which the point has files. ``kept``: the point with what
+    was overwritten. ``final``: the plan that was made at the end.
     """
 
     point: RecoveryPoint
@@ -30,6 +31,8 @@ class Outcome:
     acting: t.Sequence[Change]
     pruned: t.Sequence[Extra]
     spared: t.Sequence[Extra]
+    claims: t.Sequence[str] = ()
+    files: t.AbstractSet[str] = frozenset()
     kept: RecoveryPoint | None = None
     final: Plan | None = None
     filled: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
@@ -74,6 +77,7 @@ def result_of(outcome: Outcome, changed: bool) -> dict[str, t.Any]:
         "extra": [extra.label for extra in plan.extras if extra not in outcome.pruned][:_SHOWN],
         "unserved": plan.unserved,
         "mapped": plan.mapped,
+        "claims": list(outcome.claims),
         "dropped_owners": sorted(plan.dropped_owners)[:_SHOWN],
         "kept": None if outcome.kept is None else outcome.kept.point_id,
         "told": _told(outcome, changed),
@@ -102,6 +106,10 @@ def _told(outcome: Outcome, changed: bool) -> str:
         told += f", {counts['skipped']} skipped"
     if counts["extra"]:
         told += f"; {counts['extra']} live objects are not in the recovery point"
+    if outcome.claims:
+        told += f"; files of claims: {', '.join(outcome.claims)}"
+    elif outcome.files and not changed:
+        told += "; what its claims hold was not looked at (restore_force=true brings it back)"
     if outcome.spared:
         told += f", of which {len(outcome.spared)} hold data and are never deleted"
     if outcome.kept is not None:
@@ -110,13 +118,19 @@ def _told(outcome: Outcome, changed: bool) -> str:
 
 
 def describe_difference(result: dict[str, t.Any]) -> dict[str, str]:
-    """The diff: every field that changes, as it is and as it will be."""
+    """The diff: every field that changes, as it is and as it will be; or what is released."""
     before, after = [], []
+    if "released" in result:
+        return {
+            "before": "".join(f"what restores kept in claim {claim}\n" for claim in result["released"]),
+            "after": "",
+        }
     for change in result["changes"]:
         if change["action"] == CREATE:
             after.append(change["object"])
         for field in change.get("fields", []):
             before.append(f"{change['object']} {field['path']}: {field['live']}")
             after.append(f"{change['object']} {field['path']}: {field['desired']}")
-    before += result["deleted"]
+    before += [*result["deleted"], *(f"files of claim {claim} (live)" for claim in result["claims"])]
+    after += [f"files of claim {claim} (recorded)" for claim in result["claims"]]
     return {"before": "".join(f"{line}\n" for line in before), "after": "".join(f"{line}\n" for line in after)}

@@ -15,8 +15,9 @@ import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import before, volumes, waiting
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import before, waiting
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.applying import HOLDS_DATA, Applier, Hooks
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.claim_files import ClaimFiles, files_of
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.content import Recorded, read_content
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery import discover
@@ -72,6 +73,7 @@ class Restore:
         self._phases = phases
         self._progress = progress
         self._target = Target(request, repository, cluster)
+        self._claims = ClaimFiles(cluster, request.component, self._target.namespace, request.helper_image)
         self._began = time.monotonic()
         self.warnings: list[str] = []
 
@@ -93,6 +95,26 @@ class Restore:
             # The waiting is over: what counts as time to recover begins.
             self._began = time.monotonic()
             return self._first_good(lease)
+
+    def release(self, check_mode: bool = False) -> dict[str, t.Any]:
+        """Remove what former restores put aside in volumes. What they overwrote of objects is in recovery points, which expire."""
+        request = self._request
+        if not self._target.refuse_other_environment():
+            # Only what is marked was ever filled by us.
+            return self._released([], False)
+        if check_mode:
+            return self._released(self._claims.kept(), bool(self._claims.kept()))
+        with exclusive(
+            self._repository, request.component, request.run_id, request.lease_ttl, request.lease_wait, self._progress
+        ):
+            released = self._claims.release()
+        return self._released(released, bool(released))
+
+    def _released(self, claims: t.Sequence[str], changed: bool) -> dict[str, t.Any]:
+        told = (
+            f"released what former restores kept in {', '.join(claims)}" if claims else "nothing is kept in its claims"
+        )
+        return {"changed": changed, "message": told, "released": list(claims)}
 
     def _first_good(self, lease: Lease | None) -> dict[str, t.Any]:
         points, passed_over = self._target.points()
@@ -124,9 +146,11 @@ class Restore:
             target.refuse_unmarked(acting, plan.extras)
         target.refuse_what_cannot_be(plan)
         pruned, spared = self._pruned(plan)
-        target.require_confirm([change for change in acting if change.action != CREATE], pruned)
-        outcome = Outcome(point, plan, acting, pruned, spared)
-        if not acting and not pruned:
+        everything = not request.only_missing and bool(acting or pruned or request.force)
+        claims, live_claims = self._claims.to_fill(recorded.volumes, acting, everything)
+        target.require_confirm([change for change in acting if change.action != CREATE], pruned, live_claims)
+        outcome = Outcome(point, plan, acting, pruned, spared, sorted(claims), files_of(recorded.volumes))
+        if not acting and not pruned and not claims:
             return result_of(outcome, changed=False)
         overwritten = [(change.kind, change.live) for change in acting if change.live is not None]
         overwritten += [(extra.kind, extra.live) for extra in pruned]
@@ -150,7 +174,7 @@ class Restore:
             self._phases.reached("kept")
         final = self._carry_out(outcome, content, recorded, lease)
         self._prove(outcome, final, prover)
-        return result_of(outcome, changed=True)
+        return result_of(outcome, bool(acting or pruned) or any(each["changed"] for each in outcome.filled))
 
     def _read(self, point: RecoveryPoint, prover: Prover) -> Content:
         with self._phases.phase("read", recovery_point=point.point_id) as step:
@@ -197,6 +221,9 @@ class Restore:
         ours = {change.identity for change in outcome.acting}
         plan, acting = outcome.plan, outcome.acting
         hooks = self._hooks(outcome, recorded, lease)
+        if outcome.claims:
+            self._target.mark(lease.epoch)
+            self._claims.note(outcome.claims)
         for terminating in plan.terminating:
             self.warnings.append(f"{terminating} is being deleted; it is waited for and made anew")
         for number in range(_ROUNDS):
@@ -229,30 +256,28 @@ class Restore:
         return plan
 
     def _hooks(self, outcome: Outcome, recorded: Recorded, lease: Lease) -> Hooks:
-        namespace = self._target.namespace
-
         def prepare(name: str) -> None:
-            if name == "claims" and namespace and recorded.volumes:
-                volumes.provide_claims(self._cluster, namespace, outcome.point.point_id, recorded.volumes)
-            elif name == "workloads" and namespace and recorded.volumes and not outcome.filled:
-                with self._phases.phase("fill volumes"):
-                    outcome.filled = volumes.fill_volumes(
-                        self._cluster,
-                        namespace,
+            if name == "claims":
+                self._claims.provide(outcome.point, recorded.volumes)
+            elif name == "workloads" and outcome.claims and not outcome.filled:
+                with self._phases.phase("fill volumes") as step:
+                    outcome.filled = self._claims.fill(
                         outcome.point,
                         recorded.volumes,
+                        outcome.claims,
                         self._repository.store,
                         self._identities,
-                        self._progress or Progress(None),
+                        self._progress,
                         lease.check,
-                        self._request.helper_image,
                     )
+                    step.outcome = "changed" if any(each["changed"] for each in outcome.filled) else "ok"
             self._phases.reached(f"before {name}")
 
         def settle(name: str) -> None:
             if name == "namespaces":
                 self._target.ensure_namespace()
                 self._target.mark(lease.epoch)
+                self._claims.note(outcome.claims)
 
         return Hooks(lease.check, prepare, settle)
 
@@ -268,6 +293,7 @@ class Restore:
         skipped = {change.identity for change in outcome.plan.changes} - acted
         different = [change for change in final.changes if change.identity not in skipped]
         whole = not (skipped or outcome.plan.unserved or self._request.only_missing or self._target.beside)
+        whole = whole and {each["claim"] for each in outcome.filled} >= outcome.files
         details = {
             "hardware": describe_hardware(),
             "durations": outcome.durations,

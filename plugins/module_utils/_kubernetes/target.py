@@ -181,11 +181,14 @@ class Target:
             next_command=next_command,
         )
 
-    def require_confirm(self, touched: t.Sequence[Change], pruned: t.Sequence[Extra]) -> None:
-        """What is live is only overwritten or deleted for who names the component."""
-        if not (touched or pruned) or self._request.confirm == self._component:
+    def require_confirm(
+        self, touched: t.Sequence[Change], pruned: t.Sequence[Extra], claims: t.Collection[str] = ()
+    ) -> None:
+        """What is live, files in claims too, is only overwritten or deleted for who names the component."""
+        if not (touched or pruned or claims) or self._request.confirm == self._component:
             return
         labels = [change.item.label for change in touched] + [f"{extra.label} (deleted)" for extra in pruned]
+        labels += [f"the files of claim {claim}" for claim in sorted(claims)]
         more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
         raise Refused(
             f"{len(labels)} live objects would be overwritten",

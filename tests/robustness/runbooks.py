@@ -74,7 +74,12 @@ def back_up(component: Disturbed, disturbance: Disturbance | None = None, **para
 
 
 def _restore(component: Disturbed, disturbance: Disturbance | None = None, **params: t.Any) -> Outcome:
-    own = {"confirm": NAME, "scratch_dir": str(component.scratch), "encryption_identity": component.identities, "jobs": 2}
+    own = {
+        "confirm": NAME,
+        "scratch_dir": str(component.scratch),
+        "encryption_identity": component.identities,
+        "jobs": 2,
+    }
     return component.run("postgresql_restore", disturbance, **{**component.server.params(), **own, **params})
 
 

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import collections.abc
 import concurrent.futures
+import contextlib
 import pathlib
+import re
+import shlex
+import socket
+import threading
 import typing as t
 
 import pytest
 
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import connect
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.tunnel import Tunnel
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_pod import helper_name
 from tests.servers.kubernetes import definitions, workloads
-from tests.servers.kubernetes.api import Api, ApiFault, Object
+from tests.servers.kubernetes.api import Api, ApiFault, Object, wait
 from tests.servers.kubernetes.fixtures import kubernetes_cluster, kubernetes_namespace
 from tests.servers.kubernetes.server import ROOT, KubernetesServer
 from tests.servers.kubernetes.site import SECRET, Site, secret
@@ -125,6 +133,17 @@ def api_paths(api: Api) -> collections.abc.Iterator[str]:
         yield from (f"/apis/{version['groupVersion']}" for version in group["versions"])
 
 
+def bind(cluster: KubernetesServer, namespace: str, *roles: str) -> None:
+    """As docs/kubernetes.md says, for another namespace than its own."""
+    told = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    for role in roles:
+        (command,) = re.findall(rf"`kubectl (create (?:cluster)?rolebinding [^`]*--clusterrole {role} [^`]*)`", told)
+        words = shlex.split(command.replace("-n shop", f"-n {namespace}"))
+        # One of the whole cluster is there after the first time.
+        binding = cluster.kubectl(*words, "--dry-run=client", "-o", "json")
+        cluster.kubectl("apply", "-f", "-", stdin=binding.encode())
+
+
 def test_each_may_do_what_it_needs_and_nothing_else(installed: KubernetesServer, namespace: str) -> None:
     served = {right for right in CONSUMERS | PROBE if right[0] not in ("keda.sh", "metrics.k8s.io")}
     assert allowed(installed, "probe", namespace) == (PROBE & served) | rights("", "nodes", "list")
@@ -135,6 +154,18 @@ def test_each_may_do_what_it_needs_and_nothing_else(installed: KubernetesServer,
     assert {verb for _group, _resource, verb in backup} == {"list", "get"}
     assert {right for right in backup if right[2] == "get"} == NAMESPACES
     assert allowed(installed, "backup", "default") == set()
+    assert allowed(installed, "databases", namespace) == set()
+
+
+def test_what_is_bound_for_some_uses_only_adds_those(installed: KubernetesServer, namespace: str) -> None:
+    bind(installed, namespace, "sre-runbooks-files", "sre-runbooks-databases", "sre-runbooks-expansion")
+    pods = rights("", "pods", "get create delete") | rights("", "pods/exec", "get create")
+    assert {right for right in allowed(installed, "backup", namespace) if right[2] != "list"} == NAMESPACES | pods
+    way = rights("", "pods", "get list") | rights("", "pods/portforward", "get create")
+    assert allowed(installed, "databases", namespace) == way
+    served = {right for right in CONSUMERS if right[0] != "keda.sh"} | NAMESPACES
+    assert allowed(installed, "consumers", namespace) == served | rights("", "persistentvolumeclaims", "get patch")
+    assert allowed(installed, "databases", "default") == set()
 
 
 def refused(request: t.Callable[[], object]) -> None:
@@ -223,3 +254,89 @@ def test_a_backup_is_whole_and_its_identity_changes_nothing(
     refused(lambda: api.delete("v1", "Secret", "token", namespace))
     refused(lambda: api.list("v1", "Secret", "default"))
     refused(lambda: api.get("v1", "Secret", "token", namespace))
+
+
+def claim(cluster: KubernetesServer, namespace: str) -> None:
+    """A claim with a file in it; what runs in its helper pod runs in its directory."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "data", "namespace": namespace}
+    cluster.api.create({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+
+    def found() -> bool:
+        state = cluster.api.get("v1", "PersistentVolumeClaim", "data", namespace).get("status", {})
+        return bool(state.get("phase") == "Bound")
+
+    wait(found, "the claim to be bound")
+    (cluster.volume_directory(namespace, "data") / "file").write_text("kept", encoding="utf-8")
+    directory = cluster.claim_directory(namespace, "data")
+    cluster.allow_exec(namespace, pods=[helper_name("data")], work_dir=str(directory))
+
+
+def test_files_of_claims_are_backed_up_once_that_is_allowed(
+    installed: KubernetesServer, namespace: str, tmp_path: pathlib.Path
+) -> None:
+    claim(installed, namespace)
+    path, _api = identity(installed, "backup")
+    site = Site(installed, namespace, tmp_path)
+    unbound = site.back_up(kubeconfig=path, volumes="auto")
+    assert unbound["failed"] and f"the files of claim {namespace}/data cannot be reached" in unbound["msg"], unbound
+    assert f"kubectl create rolebinding -n {namespace} sre-runbooks-files" in unbound["msg"]
+    assert site.points() == []
+    bind(installed, namespace, "sre-runbooks-files")
+    taken = site.back_up(kubeconfig=path, volumes="auto")
+    assert taken["changed"] and not taken.get("failed"), taken
+    (entry,) = site.points()[0].content["kubernetes"]["volumes"]
+    assert (entry["claim"], entry["mode"], entry["files"]) == ("data", "files", 1)
+
+
+def test_a_database_is_reached_by_who_can_run_nothing_in_its_pod(installed: KubernetesServer, namespace: str) -> None:
+    installed.api.create(workloads.deployment("db", namespace))
+    installed.api.ready("Deployment", "db", namespace)
+    (pod,) = installed.api.list("v1", "Pod", namespace, labelSelector="app=db")
+    name = pod["metadata"]["name"]
+    bind(installed, namespace, "sre-runbooks-databases")
+    path, api = identity(installed, "databases")
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server, connect({"kubeconfig": path}) as cluster:
+
+        def greet() -> None:
+            line, _address = server.accept()
+            with contextlib.closing(line):
+                line.sendall(b"hello")
+
+        threading.Thread(target=greet, daemon=True).start()
+        installed.map_ports(namespace, {5432: server.getsockname()[1]})
+        with Tunnel(cluster.access, namespace, name, 5432) as tunnel:
+            with socket.create_connection((tunnel.host, tunnel.port)) as line:
+                line.settimeout(20)
+                assert line.recv(5) == b"hello", tunnel.failure
+    refused(lambda: api.request("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/exec", command="id", stdout=True))
+    refused(lambda: api.list("v1", "Secret", namespace))
+
+
+def test_a_claim_is_expanded_by_who_may_change_claims_alone(installed: KubernetesServer, namespace: str) -> None:
+    claim(installed, namespace)
+    bind(installed, namespace, "sre-runbooks-expansion")
+    path, api = identity(installed, "consumers")
+    done = call_module("kubernetes_volume_size", {"kubeconfig": path, "namespace": namespace, "claim": "data", "size": "2Gi"})  # fmt: skip
+    assert done["changed"] and not done.get("failed"), done
+    refused(lambda: api.delete("v1", "PersistentVolumeClaim", "data", namespace))
+
+
+def test_snapshots_are_taken_once_that_is_allowed(
+    installed: KubernetesServer, namespace: str, tmp_path: pathlib.Path
+) -> None:
+    """Last in this file: from now on the cluster has snapshots."""
+    installed.serve_snapshots()
+    claim(installed, namespace)
+    path, api = identity(installed, "backup")
+    site = Site(installed, namespace, tmp_path)
+    unbound = site.back_up(kubeconfig=path, volumes="auto")
+    assert unbound["failed"] and "may not ask whether snapshots can be taken" in unbound["msg"], unbound
+    bind(installed, namespace, "sre-runbooks-snapshots", "sre-runbooks-snapshot-contents")
+    for number in (1, 2):
+        taken = site.back_up(kubeconfig=path, volumes="auto", force=True)
+        assert taken["changed"] and not taken.get("failed"), taken
+        assert len(site.points()) == number
+    assert [entry["mode"] for entry in site.points()[0].content["kubernetes"]["volumes"]] == ["snapshot"]
+    refused(lambda: api.get("v1", "Secret", "any", namespace))
+    refused(lambda: api.delete("v1", "PersistentVolumeClaim", "data", namespace))

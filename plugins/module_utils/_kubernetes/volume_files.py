@@ -63,6 +63,10 @@ sync
 rm -f {_PHASE}
 [ -d "$before" ] && echo kept || echo nothing
 """
+_ANYTHING = (
+    f"find . -mindepth 1 -maxdepth 1 ! -name lost+found ! -name '{BEFORE}-*' ! -name {RESTORING} ! -name '{_PHASE}*'"
+    " | head -n 1"
+)
 _PREPARE = rf"rm -rf {RESTORING} && mkdir {RESTORING}"
 _SPACE = "df -Pk . | tail -n 1 | { read -r _ _ _ free _; echo $free; }"
 
@@ -156,7 +160,7 @@ def compare(place: Mounted, claim: str, expected: t.Iterable[bytes]) -> None:
             f"the restored files of claim {claim} are not those of the recovery point; the volume's own are untouched",
             expected="the same files, with the same content, owner and mode",
             found="; ".join(words),
-            next_command="run the playbook again; when it stays: kubectl get events, and the log of the volume's driver",
+            next_command="when it stays, look at kubectl get events and at the log of the volume's driver; now: the same command",
         )
 
 
@@ -175,6 +179,11 @@ def swapping(place: Mounted, claim: str) -> bool:
     """Whether a swap was begun and not ended."""
     script = f"[ -e {_PHASE} ] && echo yes || echo no"
     return run_in_pod(place.container, _there(place, script), f"looking at claim {claim}").strip() == b"yes"
+
+
+def holds_nothing(place: Mounted, claim: str) -> bool:
+    """Whether the volume has no file but ours."""
+    return not run_in_pod(place.container, _there(place, _ANYTHING), f"looking at claim {claim}").strip()
 
 
 def release(place: Mounted, claim: str) -> bool:

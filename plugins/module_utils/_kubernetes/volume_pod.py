@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, Refused, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import ApiFailure, NotFound
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import ApiFailure, Forbidden, NotFound
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.exec_stream import Container, run_in_pod
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pod_choice import is_ready
 
@@ -66,14 +66,23 @@ def mounted(cluster: Cluster, namespace: str, claim: str, image: str, fresh: boo
     :raises EngineError: the helper pod does not become ready.
     """
     users = [] if fresh else users_of(cluster, namespace, claim)
-    for pod in users:
-        found = _place_in(cluster, namespace, pod, claim)
-        if found is not None:
-            yield found
-            return
+    found = _first_place(cluster, namespace, users, claim)
+    if found is not None:
+        yield found
+        return
     node = next((str(pod["spec"]["nodeName"]) for pod in users if pod["spec"].get("nodeName")), None)
     with _helper(cluster, namespace, claim, image, node) as found:
         yield found
+
+
+def place_of_user(cluster: Cluster, namespace: str, claim: str) -> Mounted | None:
+    """As :func:`mounted`, only in a ready pod that has the claim; nothing is made."""
+    return _first_place(cluster, namespace, users_of(cluster, namespace, claim), claim)
+
+
+def _first_place(cluster: Cluster, namespace: str, users: t.Iterable[dict[str, t.Any]], claim: str) -> Mounted | None:
+    places = (_place_in(cluster, namespace, pod, claim) for pod in users)
+    return next((place for place in places if place is not None), None)
 
 
 def _phase(pod: t.Mapping[str, t.Any]) -> str:
@@ -113,15 +122,42 @@ def helper_name(claim: str) -> str:
 def _helper(cluster: Cluster, namespace: str, claim: str, image: str, node: str | None) -> t.Iterator[Mounted]:
     name = helper_name(claim)
     path = f"/api/v1/namespaces/{namespace}/pods"
-    _remove(cluster, f"{path}/{name}")
-    cluster.create(path, _helper_pod(name, claim, image, node))
+    # Relative to the working directory of its container, which is the volume.
+    place = Mounted(Container(cluster.access, namespace, name, "files"), ".")
     try:
-        _wait_ready(cluster, f"{path}/{name}", f"{namespace}/{name}")
-        # Relative to the working directory of its container, which is the volume.
-        yield Mounted(Container(cluster.access, namespace, name, "files"), ".")
+        try:
+            _remove(cluster, f"{path}/{name}")
+            cluster.create(path, _helper_pod(name, claim, image, node))
+            _wait_ready(cluster, f"{path}/{name}", f"{namespace}/{name}")
+            run_in_pod(place.container, ["sh", "-c", _TOOLS], "looking for tools")
+        except RunbookError as error:
+            raise _unreachable(namespace, claim, image, error) from None
+        yield place
     finally:
         with contextlib.suppress(ApiFailure):
             _remove(cluster, f"{path}/{name}")
+
+
+def _unreachable(namespace: str, claim: str, image: str, error: RunbookError) -> EngineError:
+    """Why nothing can be read or written in the claim: whoever has it has no shell, and the helper pod came to nothing."""
+    next_command = (
+        "let the helper pod run, or leave the claim out on purpose with component_kubernetes_volumes_by_claim: "
+        f"kubectl get events -n {namespace}"
+    )
+    if isinstance(error, Forbidden) and " cannot " in error.api_message:
+        # The identity itself may not; anything else is an admission or a quota.
+        next_command = (
+            "let the identity make and use pods there, or leave the claim out on purpose with "
+            f"component_kubernetes_volumes_by_claim: kubectl create rolebinding -n {namespace} sre-runbooks-files"
+            " --clusterrole sre-runbooks-files --serviceaccount sre-runbooks:sre-runbooks-backup"
+        )
+    return EngineError(
+        f"the files of claim {namespace}/{claim} cannot be reached",
+        expected="a ready pod that has it and a shell with tar, or else a helper pod"
+        f" (component_kubernetes_helper_image: {image})",
+        found=f"{error.message}: {error.found}" if error.found else error.message,
+        next_command=next_command,
+    )
 
 
 def _helper_pod(name: str, claim: str, image: str, node: str | None) -> dict[str, t.Any]:

@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput, Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import NotFound
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import Forbidden, NotFound
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.quantity import parse_quantity
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_pod import users_of
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
@@ -84,7 +84,10 @@ class Expansion:
 
     def _require_expandable(self) -> None:
         name = self._item["spec"].get("storageClassName")
-        item = self._cluster.find(f"/apis/storage.k8s.io/v1/storageclasses/{name}") if name else None
+        try:
+            item = self._cluster.find(f"/apis/storage.k8s.io/v1/storageclasses/{name}") if name else None
+        except Forbidden:
+            return  # who may change the claim need not see classes; the API server refuses then
         if item is None or not item.get("allowVolumeExpansion"):
             raise Refused(
                 f"the storage class of claim {self._name} does not let volumes grow",

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import Forbidden
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_files import (
     VolumeReading,
     compare,
@@ -39,7 +41,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
     store_stream,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint, StoredObject
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointWriter, list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import Store
 
@@ -98,7 +100,7 @@ def take_volumes(
         )
     if all(choice.of(name) == "none" for name in names):
         return [_entry(claim, "none", "it was chosen to leave it out") for claim in claims]
-    classes = snapshot_classes(cluster)
+    classes = _classes(cluster, namespace, [choice.of(name) for name in names], writer.component)
     if classes:
         listing = list_points(writer.repository, writer.component)
         kept = {point.point_id for point in listing.points} | {point.point_id for point in listing.damaged}
@@ -143,14 +145,14 @@ def _way(
         return "none", "it was chosen to leave it out"
     if (claim.get("status") or {}).get("phase") != "Bound":
         return "none", "it has no volume yet"
-    driver = _driver(cluster, claim)
+    driver = _driver(cluster, claim) if classes else ""
     if wanted in ("auto", "snapshot") and driver in classes:
         return "snapshot", classes[driver]
     if wanted == "snapshot":
         raise Refused(
             f"no snapshot can be taken of claim {name}",
             component,
-            expected=f"a VolumeSnapshotClass of driver {driver or '(the volume has none)'}",
+            expected=f"a VolumeSnapshotClass of its driver{f' {driver}' if driver else ''}",
             found=f"classes of {', '.join(sorted(classes))}" if classes else "a cluster without any",
             next_command="take its files instead: component_kubernetes_volumes_by_claim in the inventory",
         )
@@ -159,16 +161,38 @@ def _way(
             f"claim {name} is a block device, which has no files to take",
             component,
             expected="a snapshot class of its driver, or that it is left out on purpose",
-            found=f"no class for driver {driver}",
+            found=f"no class for driver {driver}" if driver else "no class for snapshots of it",
             next_command=f"set component_kubernetes_volumes_by_claim to {{{name}: none}} if it needs no backup",
         )
     return "files", ""
 
 
+def _classes(cluster: Cluster, namespace: str, wanted: t.Container[str], component: str) -> dict[str, str]:
+    """The classes of snapshots for each driver, where any are of use."""
+    if "auto" not in wanted and "snapshot" not in wanted:
+        return {}
+    try:
+        return snapshot_classes(cluster)
+    except Forbidden as error:
+        raise Refused(
+            "this identity may not ask whether snapshots can be taken of claims",
+            component,
+            expected="the roles sre-runbooks-snapshot-contents and, in the namespace, sre-runbooks-snapshots",
+            found=error.found,
+            next_command="take the files instead (component_kubernetes_volumes: files), or bind them (docs/kubernetes.md#rights):"
+            " kubectl create clusterrolebinding sre-runbooks-snapshot-contents --clusterrole sre-runbooks-snapshot-contents"
+            " --serviceaccount sre-runbooks:sre-runbooks-backup; and"
+            f" kubectl create rolebinding -n {namespace} sre-runbooks-snapshots --clusterrole sre-runbooks-snapshots"
+            " --serviceaccount sre-runbooks:sre-runbooks-backup",
+        ) from None
+
+
 def _driver(cluster: Cluster, claim: t.Mapping[str, t.Any]) -> str:
     # By list, which an identity that backs up may, where it may not get single objects.
     query = {"fieldSelector": f"metadata.name={claim['spec'].get('volumeName')}"}
-    volumes = cluster.get("/api/v1/persistentvolumes", query).get("items") or [{}]
+    volumes: list[dict[str, t.Any]] = [{}]
+    with contextlib.suppress(Forbidden):  # mostly the claim itself tells
+        volumes = cluster.get("/api/v1/persistentvolumes", query).get("items") or volumes
     driver = ((volumes[0].get("spec") or {}).get("csi") or {}).get("driver")
     return str(driver or (claim["metadata"].get("annotations") or {}).get(_ANNOTATED_DRIVER) or "")
 
@@ -231,6 +255,7 @@ def fill_volumes(
     progress: Progress,
     check: t.Callable[[], None],
     image: str = HELPER_IMAGE,
+    different: t.Container[str] = (),
 ) -> list[dict[str, t.Any]]:
     """Once claims are there and before workloads are: the files into those that are kept by file.
 
@@ -238,6 +263,7 @@ def fill_volumes(
     A volume that already holds what the recovery point does is left alone. One entry a claim: ``claim``, ``changed``,
     ``kept`` (whether there was something before).
 
+    :arg different: claims that are known to hold something else, and are not compared once more beforehand.
     :raises Refused: a claim is in use, or has too little space.
     :raises AssertionFailed: what was written is not what was stored; nothing was swapped.
     """
@@ -251,10 +277,11 @@ def fill_volumes(
         refuse_users(cluster, namespace, claim)
         progress.step(f"files of claim {claim}", entry.get("bytes"))
         with mounted(cluster, namespace, claim, image, fresh=True) as place, tempfile.TemporaryFile() as listing:
-            _fetch(store, objects[entry["listing"]], identities, listing)
-            if swapping(place, claim):
+            fetch_listing(store, point, entry, identities, listing)
+            begun = swapping(place, claim)
+            if begun:
                 swap(place, claim, point.point_id, entry.get("root"))
-            if not unlike(place, claim, listing):
+            if (begun or claim not in different) and not unlike(place, claim, listing):
                 done.append({"claim": claim, "changed": False, "kept": False})
                 continue
             require_space(place, claim, int(entry.get("bytes") or 0))
@@ -281,7 +308,11 @@ def release_volumes(
     return released
 
 
-def _fetch(store: Store, stored: StoredObject, identities: Identities, target: t.BinaryIO) -> None:
+def fetch_listing(
+    store: Store, point: RecoveryPoint, entry: t.Mapping[str, t.Any], identities: Identities, target: t.BinaryIO
+) -> None:
+    """The list of a claim's files, as it was stored, into an empty file that is to be read from its beginning."""
+    (stored,) = (stored for stored in point.objects if stored.name == entry["listing"])
     with open_decoded(store, stored, identities) as lines:
         for chunk in lines:
             target.write(chunk)

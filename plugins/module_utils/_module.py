@@ -156,13 +156,23 @@ TERRAFORM_OPTIONS: dict[str, t.Any] = {
     "timeout": {"type": "str", "default": "5m"},
 }
 
-#: What gets further where the place that raised the error could not know more, by the error's kind.
+#: What gets further where the place that raised the error could not know more, by the error's kind; else :data:`_MEND`.
 _NEXT: dict[str, str] = {
-    "invalid_input": "correct it in the inventory or on the command line and run the playbook again",
-    "repository": "check the repository with sre.runbooks.prepare_repository and run the playbook again",
-    "lease_lost": "run the playbook again; it finishes or undoes what is half done",
-    "integrity": "run sre.runbooks.back_up_components for a new recovery point; keep the damaged one for the inquiry",
+    "repository": "see what is wrong with the repository: ansible-playbook sre.runbooks.prepare_repository --check",
+    "lease_lost": "once the other run has ended, to finish or undo what is half done: the same command",
+    "integrity": "keep the damaged one for the inquiry, and take a new one: ansible-playbook sre.runbooks.back_up_components",
 }
+_MEND = "mend what was found, then: the same command"
+#: What each of them needs beside the component; the repository is not a component's.
+_MORE = {"integrity": " -e backup_force=true"}
+
+
+def _next_command(kind: str, component: str | None) -> str:
+    """A whole command, for the one component where it is known; ``plugin_utils/commands.py`` completes it."""
+    text = _NEXT.get(kind, _MEND)
+    if component and kind != "repository":
+        text += f"{' with' if text.endswith('the same command') else ''} --limit {component}"
+    return text + _MORE.get(kind, "")
 
 
 def complete(error: RunbookError, component: str | None) -> RunbookError:
@@ -170,7 +180,7 @@ def complete(error: RunbookError, component: str | None) -> RunbookError:
     if error.component is None:
         error.component = component
     if error.next_command is None:
-        error.next_command = _NEXT.get(error.kind, "mend what was found and run the playbook again")
+        error.next_command = _next_command(error.kind, error.component)
     return error
 
 

@@ -5,8 +5,8 @@
 """Commands to run next, completed with what only the operator's own command line says.
 
 A module knows which playbook gets further and for which component, and nothing of inventories, vaults and extra variables.
-It writes ``ansible-playbook sre.runbooks.x …``, or ``the same command with -e …``; on the controller both become commands
-that can be pasted. Values that may be secret are left out.
+It writes ``ansible-playbook sre.runbooks.x …``, ``the same command`` or ``the same command with -e …``; on the controller
+all become commands that can be pasted. Values that may be secret are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ansible.parsing.splitter import parse_kv
 from ansible.parsing.utils.yaml import from_yaml
 
 _OTHER = re.compile(r"\bansible-playbook(?= sre\.runbooks\.[a-z_]+)")
-_SAME = re.compile(r"\bthe same command with((?: (?:--limit|-e) (?:'[^']*'|[^\s;,']+))+)")
+_SAME = re.compile(r"\bthe same command(?: with((?: (?:--limit|-e) (?:'[^']*'|[^\s;,']+))+)|(?! with))")
 #: Variables that say where everything is; those of one runbook mean nothing to another.
 _GENERAL = re.compile(r"(repository|component|environment|run|ansible)_")
 _SECRET = re.compile(
@@ -94,7 +94,7 @@ def completed(value: t.Any, invocation: Invocation | None) -> t.Any:
     if isinstance(value, str):
         arguments = shlex.join(invocation.general())
         text = _OTHER.sub(lambda _found: f"ansible-playbook {arguments}".rstrip(), value)
-        return _SAME.sub(lambda found: shlex.join(invocation.with_added(shlex.split(found[1]))), text)
+        return _SAME.sub(lambda found: shlex.join(invocation.with_added(shlex.split(found[1] or ""))), text)
     if isinstance(value, dict):
         return {name: completed(item, invocation) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -96,7 +96,7 @@ def plan(address: PostgresqlAddress, data_dir: str | None, bin_dir: str | None) 
             f"a server runs over {data_dir} but does not answer",
             expected="a stopped server, or one that answers",
             found=f"process {Postmaster(data_dir).pid}",
-            next_command="stop it, and run this again",
+            next_command="stop it, then: the same command",
         )
     return Plan("offline", _size(data_dir))
 

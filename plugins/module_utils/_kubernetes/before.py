@@ -33,7 +33,7 @@ def require_encryption(kinds: t.Iterable[str], recipients: t.Sequence[str], comp
             component,
             expected="recipients to encrypt it for",
             found="none",
-            next_command="set repository_encryption_recipients and run the playbook again",
+            next_command="set repository_encryption_recipients in the inventory, then: the same command",
         )
 
 

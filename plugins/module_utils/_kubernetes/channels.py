@@ -73,7 +73,7 @@ class Channels:
             f"the connection of {self._what} ended in the middle",
             expected="that it lasts until the other side is done",
             found=clean(str(error) or type(error).__name__),
-            next_command="run the playbook again; when it happens again, look at what stands between here and the API server",
+            next_command="when it happens again, look at what stands between here and the API server; now: the same command",
         )
 
 
@@ -114,7 +114,7 @@ def open_channels(access: Access, path: str, query: t.Sequence[tuple[str, str]],
             f"no connection for {what}",
             expected=f"that {access.place} lets WebSockets through",
             found=clean(str(error) or type(error).__name__, access.secrets()),
-            next_command="kubectl get --raw '/readyz?verbose', then run the playbook again",
+            next_command="wait until the server is ready (kubectl get --raw /readyz), then: the same command",
         ) from None
     line.settimeout(None)
     _keep_alive(line.sock)

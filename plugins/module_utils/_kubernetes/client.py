@@ -271,7 +271,7 @@ class Cluster:
             found=clean(f"{type(error).__name__}: {error}", self.access.secrets()) + tries,
             next_command="correct component_kubernetes_ca_cert and component_kubernetes_host"
             if certificate
-            else "run the playbook again, once the server answers: kubectl get --raw /readyz",
+            else "wait until the server answers (kubectl get --raw /readyz), then: the same command",
         )
 
 

@@ -136,7 +136,7 @@ _FORBIDDEN = (
     (
         "because it is being terminated",
         "a namespace that stays",
-        "run the playbook again, once it is gone: kubectl get namespaces",
+        "wait until it is gone (kubectl get namespaces), then: the same command",
     ),
     (
         "attempting to grant RBAC permissions",
@@ -163,7 +163,7 @@ def _way_out(status: int, reason: str, place: str, message: str) -> tuple[str, s
     if status in (429, 500, 502, 503, 504):
         return (
             f"{place} to answer",
-            "run the playbook again, once the server is ready: kubectl get --raw '/readyz?verbose'",
+            "wait until the server is ready (kubectl get --raw /readyz), then: the same command",
         )
     if status == 409 and reason == "Conflict":
         return "fields that nobody else manages", None

@@ -75,7 +75,7 @@ printf '%-255s\n' "end exit=$exit length=$length sha256=$sha256 whole=$whole rec
 _TRAILER = re.compile(
     rb"end exit=([0-9]{1,3}) length=([0-9]{1,19}) sha256=([0-9a-f]{64}) whole=([01]) received=([0-9a-f]{64}|-) *\n"
 )
-_NEXT = "run the playbook again; when it happens again: kubectl get events, and look at what stands between here and the pod"
+_NEXT = "when it happens again, look at kubectl get events and at what stands between here and the pod; now: the same command"
 
 
 class StreamBroken(EngineError):

@@ -97,7 +97,7 @@ class Listing:
             f"the list of {self._kind.label} is not whole",
             expected=f"a JSON list of {self._cluster.place}",
             found=f"{length} bytes that are none",
-            next_command=f"see what answers, then run the playbook again: kubectl get --raw {self._path}",
+            next_command=f"see what answers (kubectl get --raw {self._path}), then: the same command",
         )
 
 

@@ -102,7 +102,7 @@ def raise_fence(cluster: Cluster, namespace: str, component: str, epoch: int) ->
                 component,
                 expected=f"no epoch above {epoch} in the ConfigMap {NAME} of {namespace}",
                 found=held,
-                next_command="look at the other run's report, then run again",
+                next_command="look at the other run's report, then: the same command",
             )
         data[_FENCE + component] = str(epoch)
         return held != str(epoch)

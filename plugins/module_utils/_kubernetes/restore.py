@@ -319,7 +319,7 @@ class Restore:
             self._request.component,
             expected="no field that differs",
             found="; ".join(named),
-            next_command="find out who changes them: kubectl get --show-managed-fields -o yaml; then run the restore again",
+            next_command="find out who changes them (kubectl get --show-managed-fields -o yaml), then: the same command",
         )
 
 

@@ -231,7 +231,7 @@ class Rollback:
                     expected="a field that the server lets be changed",
                     found=f"{conflict.path}: {conflict.message}",
                     next_command=f"kubectl delete {change.kind.label} {change.item.name.name}"
-                    f" --namespace {self._namespace}; then run the rollback again",
+                    f" --namespace {self._namespace}; then: the same command",
                 )
 
     def _require_confirm(self, acting: t.Sequence[Change]) -> None:

@@ -110,7 +110,7 @@ class Home:
                 f"namespace {self._namespace} was made anew while it was read",
                 expected=f"uid {self._uid}",
                 found=f"uid {now['metadata'].get('uid')}",
-                next_command="run the playbook again",
+                next_command="the same command",
             )
 
 

@@ -164,7 +164,7 @@ class Directories:
                 self._component,
                 expected=f"to rename {self.copy} to {self.data}",
                 found=str(error),
-                next_command="run the playbook again once that is mended; it finishes",
+                next_command="mend that; to finish: the same command",
             ) from None
         state = self.state()
         kept = state.get("kept", [])

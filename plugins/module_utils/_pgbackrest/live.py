@@ -256,7 +256,7 @@ class Live:
             self._component,
             expected="a server that accepts connections",
             found=str(error),
-            next_command=f"mend that and run the restore again: the proven copy waits in {self.directories.copy}",
+            next_command=f"the proven copy waits in {self.directories.copy}; mend that, then: the same command",
         ) from None
 
     def _require_up(self, record: t.Mapping[str, t.Any], timeout: float) -> None:

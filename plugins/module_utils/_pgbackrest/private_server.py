@@ -125,7 +125,7 @@ class PrivateServer:
                 self._component,
                 expected="nothing over a copy that is being prepared",
                 found=f"process {postmaster.pid}",
-                next_command="end that process, and run the playbook again",
+                next_command="end that process, then: the same command",
             )
         with contextlib.suppress(FileNotFoundError):
             # Left by a private server that was killed; its process number may be somebody else's by now.

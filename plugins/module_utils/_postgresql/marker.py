@@ -158,7 +158,7 @@ def raise_fence(session: Session, component: str, epoch: int) -> None:
             component,
             expected=f"no epoch above {epoch} in {SCHEMA}.fence",
             found="a higher one",
-            next_command="look at the other run's report, then run again",
+            next_command="look at the other run's report, then: the same command",
         )
 
 
@@ -191,7 +191,7 @@ def hold_advisory_lock(session: Session, component: str, wait_s: float = 5.0) ->
         found=f"backend {holder[0]} of {holder[1]} from {holder[2] or 'the socket'} since {holder[3]:%H:%M:%S %Z}"
         if holder
         else "somebody",
-        next_command="wait for it to end, then run again",
+        next_command="wait for it to end, then: the same command",
     )
 
 

@@ -135,7 +135,7 @@ def check_tablespaces(session: Session, needed: t.Iterable[str], creatable: t.It
             component,
             expected=", ".join(missing[:5]),
             found=f"only {', '.join(sorted(there - {'pg_global'}))}",
-            next_command="create them on the server (CREATE TABLESPACE), then run the playbook again",
+            next_command="create them on the server (CREATE TABLESPACE), then: the same command",
         )
 
 

@@ -73,7 +73,7 @@ def create_database(
             expected=f"{recorded['encoding']}, locale {recorded.get('locale') or recorded['collate']} ({provider}), "
             f"owner {recorded['owner']}, tablespace {recorded['tablespace']}",
             found=" ".join(str(error).split()),
-            next_command="make the server able to hold such a database, then run again",
+            next_command="make the server able to hold such a database, then: the same command",
         ) from None
 
 

@@ -165,7 +165,7 @@ def _execute(session: Session, statement: Statement, component: str) -> None:
             component,
             expected="the role or tablespace as recorded",
             found=error.diag.message_primary or type(error).__name__,
-            next_command="create it by hand, then run again",
+            next_command="create it by hand, then: the same command",
         ) from None
 
 

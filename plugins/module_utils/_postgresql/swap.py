@@ -91,7 +91,7 @@ def swap(
             component,
             expected="renames in one transaction",
             found=" ".join(str(error).split()),
-            next_command="end what holds the databases, then run again",
+            next_command="end what holds the databases, then: the same command",
         ) from None
     except RunbookError:
         _undo(session, component)
@@ -187,7 +187,7 @@ def _end_sessions(session: Session, database: str, component: str) -> int:
                 component,
                 expected=f"all ended within {_SESSIONS_END_S:g} s",
                 found=f"backends {', '.join(str(row[0]) for row in rows[:5])}",
-                next_command="stop the component's consumers, then run again",
+                next_command="stop the component's consumers, then: the same command",
             )
         time.sleep(0.05)
 

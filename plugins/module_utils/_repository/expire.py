@@ -144,7 +144,7 @@ class Expiry:
             write_tombstone(self.repository, tombstone)
         except ObjectExists as error:
             raise RepositoryError(
-                "somebody else is expiring it", found=str(error), next_command="run the playbook again"
+                "somebody else is expiring it", found=str(error), next_command="the same command"
             ) from None
         self._remove(row)
 
@@ -227,7 +227,7 @@ class Expiry:
                 f"{row.point_id} is not gone",
                 expected=f"nothing below {prefix}",
                 found=left.key,
-                next_command="find out who still writes there, then run the playbook again",
+                next_command="find out who still writes there, then: the same command",
             )
 
     def _is_locked(self, versions: t.Iterable[ObjectVersion]) -> bool:

@@ -171,7 +171,7 @@ class _Survey:
             self.component,
             expected="the same answer twice",
             found="damaged at first, whole a moment later",
-            next_command="check the repository's storage and network, then run the playbook again",
+            next_command="check the repository's storage and network, then: the same command",
         )
 
     def _add_expiring(self, point_id: str) -> None:

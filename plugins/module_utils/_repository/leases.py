@@ -343,7 +343,7 @@ def _lost(lease: Lease, found: str) -> LeaseLost:
         lease.component,
         expected=f"epoch {lease.epoch}, renewed",
         found=found,
-        next_command="run the same playbook again once the other run has ended",
+        next_command="once the other run has ended: the same command",
     )
 
 

@@ -175,7 +175,7 @@ def _refuse_expired(repository: Repository, point: RecoveryPoint) -> None:
         point.component,
         expected="a point that is kept",
         found="a tombstone",
-        next_command="run the playbook again; it chooses among the points that are kept",
+        next_command="to choose among the points that are kept: the same command",
     )
 
 

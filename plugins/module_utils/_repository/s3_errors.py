@@ -118,7 +118,7 @@ def explain(
             f"the repository is too busy: could not {verb} {what}",
             expected=f"an answer of {where} within {options.max_attempts} attempts",
             found=found,
-            next_command="run the playbook again later, with a smaller concurrency or larger max_attempts in repository_s3",
+            next_command="set a smaller concurrency or larger max_attempts in repository_s3, or wait, then: the same command",
         )
     return _way_there(error, f"could not {verb} {what}", where, found, look, options)
 
@@ -154,7 +154,7 @@ def _way_there(
             f"the repository does not answer: {message}",
             expected=f"an answer within {options.read_timeout:g} s",
             found=found,
-            next_command="run the playbook again; raise read_timeout in repository_s3 where the way is slow",
+            next_command="raise read_timeout in repository_s3 where the way is slow, then: the same command",
         )
     return RepositoryError(message, expected=f"{where} to do so", found=found, next_command=look)
 

@@ -50,7 +50,7 @@ def compare_checksum(key: str, expected: str, found: str | None) -> None:
             f"{key} arrived damaged in the repository",
             expected=f"SHA-256 {expected} (base64)",
             found=found,
-            next_command="run the playbook again; look for a faulty network card, proxy or memory if it happens again",
+            next_command="look for a faulty network card, proxy or memory if it happens again; now: the same command",
         )
 
 

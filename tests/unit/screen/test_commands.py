@@ -16,6 +16,8 @@ from ansible import context
 from ansible.utils.context_objects import CLIArgs
 
 from ansible_collections.sre.runbooks.plugins.action.report import report_directory
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._module import complete
 from ansible_collections.sre.runbooks.plugins.plugin_utils.commands import Invocation, completed, current_invocation
 
 TYPED: dict[str, t.Any] = {
@@ -65,6 +67,35 @@ def test_the_same_command_keeps_all_of_it(invocation: Invocation) -> None:
     ]
     other = completed("the same command with -e restore_target_time=x", invocation)
     assert "--limit flights_db,other" in other and other.count("restore_target_time") == 1
+
+
+def test_the_same_command_may_be_all_that_is_needed(invocation: Invocation) -> None:
+    said = "mend it, then: the same command"
+    command = completed(said, invocation)
+    assert command.startswith("mend it, then: ansible-playbook -i ") and command.endswith(
+        " --limit flights_db,other "
+        + " ".join(
+            [
+                "-e @vars.yml",
+                "-e restore_target_time=2026-11-21T05:10:00Z",
+                "-e '{\"component_jobs\": 4}'",
+                "-e repository_encryption_identity_file=/kit/age.txt",
+            ]
+        )
+    )
+    assert completed(command, invocation) == command
+
+
+@pytest.mark.parametrize("kind", [RunbookError, *RunbookError.__subclasses__(), *RepositoryError.__subclasses__()])
+@pytest.mark.parametrize("component", [None, "flights_db"])
+def test_what_is_next_where_nobody_knew_is_a_whole_command(
+    invocation: Invocation, kind: type[RunbookError], component: str | None
+) -> None:
+    said = complete(kind("x"), component).next_command or ""
+    command = shlex.split(completed(said.rpartition(": ")[2], invocation))
+    assert command[0] == "ansible-playbook" and any(word.startswith("sre.runbooks.") for word in command)
+    if component and kind is not RepositoryError:
+        assert command[command.index("--limit") + 1] == component and command.count("--limit") == 1
 
 
 def test_where_nobody_typed_a_command_none_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:

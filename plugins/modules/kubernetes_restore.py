@@ -91,6 +91,22 @@ options:
         webhooks that come back with the restore, each.
     type: str
     default: 2m
+  volumes:
+    description:
+      - Which claims get the content that the recovery point has of them.
+      - With V(all), the files of a claim are compared with the recovery point's, and replaced where they differ; what the
+        claim held is kept in it. No pod may have the claim then. Live claims that were recorded as snapshots are refused,
+        unless they were made from this very snapshot.
+      - With V(missing), claims that hold something keep it. With O(only_missing) that is always so.
+    type: str
+    choices: [all, missing]
+    default: all
+  check_mode_pods:
+    description:
+      - In check mode too, make the pods that comparing the files of a claim takes when no pod has it; they are removed again.
+        Without, check mode makes nothing, and warns of claims that it did not compare.
+    type: bool
+    default: false
   helper_image:
     description:
       - Image of the pod that writes files into claims, when no pod has them mounted. It needs a shell and C(tar).
@@ -104,8 +120,7 @@ options:
     type: bool
     default: false
 notes:
-  - Objects are compared every time. Files of claims are brought back whenever something else is, or with O(force), since
-    looking at them would disturb who uses them; files in a claim that is there already need O(confirm).
+  - O(force) changes nothing here, since what is live is compared every time.
   - A finished Job is not brought back, as it would run again.
   - The content of Secrets is in no result, no diff and no message.
 seealso:
@@ -195,11 +210,12 @@ dropped_owners:
   returned: success
   type: list
   elements: str
-claims:
-  description: The claims whose files were (in check mode, would be) brought back, or found to be as recorded.
+volumes:
+  description: The claims whose content the recovery point has, with what becomes of it (V(new), V(filled), V(unchanged),
+    V(left) as it is, V(unseen) in check mode), how their files differ, and the pods that have the claim.
   returned: success
   type: list
-  elements: str
+  elements: dict
 released:
   description: The claims in which something was removed that former restores had put aside; in check mode, where it may be.
   returned: with O(release)
@@ -215,7 +231,7 @@ choices:
   type: list
   elements: dict
 durations:
-  description: Seconds per phase (read, compare, keep what is overwritten, apply, fill volumes, delete, assert).
+  description: Seconds per phase (read, compare, look at volumes, keep what is overwritten, apply, fill volumes, delete, assert).
   returned: when something was restored
   type: dict
 rto_measured_s:
@@ -270,6 +286,8 @@ def request_from(params: dict[str, t.Any]) -> RestoreRequest:
         timeout=_clock.parse_duration(params["timeout"]),
         recipients=check_recipients(params["encryption_recipients"]),
         helper_image=params["helper_image"],
+        volumes=params["volumes"],
+        check_mode_pods=params["check_mode_pods"],
     )
 
 
@@ -306,6 +324,8 @@ def main() -> None:
             "prune": {"type": "bool", "default": False},
             "jobs": {"type": "int", "default": 8},
             "timeout": {"type": "str", "default": "2m"},
+            "volumes": {"type": "str", "choices": ["all", "missing"], "default": "all"},
+            "check_mode_pods": {"type": "bool", "default": False},
             "helper_image": {"type": "str", "default": "busybox:1.37"},
             "release": {"type": "bool", "default": False},
         },

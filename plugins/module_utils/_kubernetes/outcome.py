@@ -10,9 +10,11 @@ import dataclasses
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.plan import CHANGE, CONFLICT, CREATE
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_planning import FILLED, LEFT, NEW
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.plan import Change, Extra, Plan
+    from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_planning import VolumeChange
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
 
 _SHOWN = 200
@@ -22,8 +24,8 @@ _SHOWN = 200
 class Outcome:
     """``acting``: the changes that are made. ``spared``: extra objects that are not deleted since they hold data.
 
-    ``claims``: whose files are brought back. ``files``: the claims of which the point has files. ``kept``: the point with what
-    was overwritten. ``final``: the plan that was made at the end.
+    ``volumes``: the claims whose content the point has. ``kept``: the point with what was overwritten. ``final``: the plan
+    that was made at the end. ``filled``: what was done to claims that are kept by file, once it was.
     """
 
     point: RecoveryPoint
@@ -31,11 +33,10 @@ class Outcome:
     acting: t.Sequence[Change]
     pruned: t.Sequence[Extra]
     spared: t.Sequence[Extra]
-    claims: t.Sequence[str] = ()
-    files: t.AbstractSet[str] = frozenset()
+    volumes: t.Sequence[VolumeChange] = ()
     kept: RecoveryPoint | None = None
     final: Plan | None = None
-    filled: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    filled: list[dict[str, t.Any]] | None = None
     durations: dict[str, float] = dataclasses.field(default_factory=dict)
     rto_s: float | None = None
 
@@ -51,6 +52,14 @@ class Outcome:
         found["extra"] = len(self.plan.extras) - len(self.pruned)
         return found
 
+    def to_fill(self) -> list[VolumeChange]:
+        """Claims that get the content that the point has."""
+        return [change for change in self.volumes if change.action in (NEW, FILLED)]
+
+    def left_volumes(self) -> list[VolumeChange]:
+        """Claims that keep what they hold, whatever that is."""
+        return [change for change in self.volumes if change.action == LEFT]
+
     def proof(self, different: t.Sequence[Change]) -> dict[str, t.Any]:
         """What was compared at the end."""
         final = self.final or self.plan
@@ -59,7 +68,7 @@ class Outcome:
             "compared": final.same + len(final.changes),
             "fields_different": sum(max(1, len(change.differences)) for change in different),
             "differences": [change.facts() for change in different[:100]],
-            "volumes": self.filled,
+            "volumes": [change.facts() for change in self.volumes],
         }
 
 
@@ -77,7 +86,7 @@ def result_of(outcome: Outcome, changed: bool) -> dict[str, t.Any]:
         "extra": [extra.label for extra in plan.extras if extra not in outcome.pruned][:_SHOWN],
         "unserved": plan.unserved,
         "mapped": plan.mapped,
-        "claims": list(outcome.claims),
+        "volumes": [change.facts() for change in outcome.volumes],
         "dropped_owners": sorted(plan.dropped_owners)[:_SHOWN],
         "kept": None if outcome.kept is None else outcome.kept.point_id,
         "told": _told(outcome, changed),
@@ -106,10 +115,10 @@ def _told(outcome: Outcome, changed: bool) -> str:
         told += f", {counts['skipped']} skipped"
     if counts["extra"]:
         told += f"; {counts['extra']} live objects are not in the recovery point"
-    if outcome.claims:
-        told += f"; files of claims: {', '.join(outcome.claims)}"
-    elif outcome.files and not changed:
-        told += "; what its claims hold was not looked at (restore_force=true brings it back)"
+    if outcome.to_fill():
+        told += f"; the content of claims {', '.join(change.claim for change in outcome.to_fill())}"
+    if outcome.left_volumes():
+        told += f"; claims {', '.join(change.claim for change in outcome.left_volumes())} keep what they hold"
     if outcome.spared:
         told += f", of which {len(outcome.spared)} hold data and are never deleted"
     if outcome.kept is not None:
@@ -131,6 +140,10 @@ def describe_difference(result: dict[str, t.Any]) -> dict[str, str]:
         for field in change.get("fields", []):
             before.append(f"{change['object']} {field['path']}: {field['live']}")
             after.append(f"{change['object']} {field['path']}: {field['desired']}")
-    before += [*result["deleted"], *(f"files of claim {claim} (live)" for claim in result["claims"])]
-    after += [f"files of claim {claim} (recorded)" for claim in result["claims"]]
+    for volume in result.get("volumes", ()):  # a rollback leaves claims alone
+        if volume["action"] == FILLED:
+            before.append(f"claim {volume['claim']}: {', '.join(volume['differences'])}")
+        if volume["action"] in (NEW, FILLED):
+            after.append(f"claim {volume['claim']}: the content of the recovery point")
+    before += result["deleted"]
     return {"before": "".join(f"{line}\n" for line in before), "after": "".join(f"{line}\n" for line in after)}

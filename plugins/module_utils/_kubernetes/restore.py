@@ -15,9 +15,9 @@ import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import before, waiting
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import before, volumes, waiting
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.applying import HOLDS_DATA, Applier, Hooks
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.claim_files import ClaimFiles, files_of
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.claim_files import ClaimFiles
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.content import Recorded, read_content
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery import discover
@@ -35,6 +35,16 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.target im
     Content,
     RestoreRequest,
     Target,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_planning import (
+    FILLED,
+    MISSING,
+    NEW,
+    UNSEEN,
+    VolumeChange,
+    VolumePlanner,
+    refuse_left,
+    refuse_users_of,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding, Identities
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
@@ -146,17 +156,20 @@ class Restore:
             target.refuse_unmarked(acting, plan.extras)
         target.refuse_what_cannot_be(plan)
         pruned, spared = self._pruned(plan)
-        everything = not request.only_missing and bool(acting or pruned or request.force)
-        claims, live_claims = self._claims.to_fill(recorded.volumes, acting, everything)
-        target.require_confirm([change for change in acting if change.action != CREATE], pruned, live_claims)
-        outcome = Outcome(point, plan, acting, pruned, spared, sorted(claims), files_of(recorded.volumes))
-        if not acting and not pruned and not claims:
+        looked = self._look_at_volumes(point, recorded, lease)
+        replaced = [change for change in looked if change.overwrites]
+        if replaced and not marked:
+            target.refuse_unmarked(acting, plan.extras, replaced)
+        target.require_confirm([change for change in acting if change.action != CREATE], pruned, replaced)
+        outcome = Outcome(point, plan, acting, pruned, spared, looked)
+        if not acting and not pruned and not outcome.to_fill():
             return result_of(outcome, changed=False)
         overwritten = [(change.kind, change.live) for change in acting if change.live is not None]
         overwritten += [(extra.kind, extra.live) for extra in pruned]
         before.require_encryption((kind.kind for kind, _raw in overwritten), request.recipients, request.component)
         if lease is None:
             return prediction(outcome, bool(overwritten))
+        refuse_users_of(self._cluster, looked)
         if overwritten:
             # Only who still has the right may say what was there before.
             target.mark(lease.epoch)
@@ -172,9 +185,9 @@ class Restore:
                 )
                 step.facts.update(recovery_point=outcome.kept.point_id, objects=len(overwritten))
             self._phases.reached("kept")
-        final = self._carry_out(outcome, content, recorded, lease)
+        final = self._carry_out(outcome, content, lease)
         self._prove(outcome, final, prover)
-        return result_of(outcome, bool(acting or pruned) or any(each["changed"] for each in outcome.filled))
+        return result_of(outcome, changed=True)
 
     def _read(self, point: RecoveryPoint, prover: Prover) -> Content:
         with self._phases.phase("read", recovery_point=point.point_id) as step:
@@ -188,6 +201,33 @@ class Restore:
             {"objects": len(point.objects), "bytes": point.size, "read_by": "restore"},
         )
         return content
+
+    def _look_at_volumes(self, point: RecoveryPoint, recorded: Recorded, lease: Lease | None) -> list[VolumeChange]:
+        """What is to be done about claims; refuses what cannot be done to those that live."""
+        request, namespace = self._request, self._target.namespace
+        if not namespace or all(entry["mode"] == "none" for entry in recorded.volumes):
+            return []
+        wanted = MISSING if request.only_missing else request.volumes
+        with self._phases.phase("look at volumes") as step:
+            looked = VolumePlanner(
+                self._cluster,
+                namespace,
+                wanted,
+                lease is not None or request.check_mode_pods,
+                self._repository.store,
+                self._identities,
+                self._progress or Progress(None),
+                request.helper_image,
+            ).plan(point, recorded.volumes)
+            step.facts.update(claims=len(looked))
+        if wanted != MISSING:
+            refuse_left(looked, request.component)
+        unseen = [change.claim for change in looked if change.action == UNSEEN]
+        if unseen:
+            self.warnings.append(
+                f"no pod has the claims {', '.join(unseen)}, and check mode makes none: their files were not compared"
+            )
+        return looked
 
     def _planner(self, content: Content) -> Planner:
         selector = self._request.scope.selector
@@ -215,15 +255,12 @@ class Restore:
 
     # -- acting ------------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, outcome: Outcome, content: Content, recorded: Recorded, lease: Lease) -> Plan:
+    def _carry_out(self, outcome: Outcome, content: Content, lease: Lease) -> Plan:
         """Apply until nothing is left to do, and delete; what the cluster is then found to be."""
         request = self._request
         ours = {change.identity for change in outcome.acting}
         plan, acting = outcome.plan, outcome.acting
-        hooks = self._hooks(outcome, recorded, lease)
-        if outcome.claims:
-            self._target.mark(lease.epoch)
-            self._claims.note(outcome.claims)
+        hooks = self._hooks(outcome, lease)
         for terminating in plan.terminating:
             self.warnings.append(f"{terminating} is being deleted; it is waited for and made anew")
         for number in range(_ROUNDS):
@@ -255,31 +292,44 @@ class Restore:
         self._phases.reached("applied")
         return plan
 
-    def _hooks(self, outcome: Outcome, recorded: Recorded, lease: Lease) -> Hooks:
+    def _hooks(self, outcome: Outcome, lease: Lease) -> Hooks:
         def prepare(name: str) -> None:
-            if name == "claims":
-                self._claims.provide(outcome.point, recorded.volumes)
-            elif name == "workloads" and outcome.claims and not outcome.filled:
+            if name == "claims" and outcome.to_fill():
+                new = [change.entry for change in outcome.to_fill() if change.action == NEW]
+                volumes.provide_claims(self._cluster, str(self._target.namespace), outcome.point.point_id, new)
+            elif name == "workloads" and outcome.filled is None and outcome.to_fill():
                 with self._phases.phase("fill volumes") as step:
-                    outcome.filled = self._claims.fill(
-                        outcome.point,
-                        recorded.volumes,
-                        outcome.claims,
-                        self._repository.store,
-                        self._identities,
-                        self._progress,
-                        lease.check,
-                    )
-                    step.outcome = "changed" if any(each["changed"] for each in outcome.filled) else "ok"
+                    step.outcome = "changed"
+                    outcome.filled = self._fill(outcome, lease)
             self._phases.reached(f"before {name}")
 
         def settle(name: str) -> None:
             if name == "namespaces":
                 self._target.ensure_namespace()
                 self._target.mark(lease.epoch)
-                self._claims.note(outcome.claims)
 
         return Hooks(lease.check, prepare, settle)
+
+    def _fill(self, outcome: Outcome, lease: Lease) -> list[dict[str, t.Any]]:
+        replaced = {change.claim for change in outcome.to_fill() if change.action == FILLED}
+        if replaced:
+            self._claims.keep(replaced)
+        filled = volumes.fill_volumes(
+            self._cluster,
+            str(self._target.namespace),
+            outcome.point,
+            [change.entry for change in outcome.to_fill()],
+            self._repository.store,
+            self._identities,
+            self._progress or Progress(None),
+            lease.check,
+            self._request.helper_image,
+            {change.claim for change in outcome.to_fill() if change.overwrites},
+        )
+        kept = {str(each["claim"]) for each in filled if each["kept"]}
+        if kept - replaced:
+            self._claims.keep(kept)
+        return filled
 
     def _prove(self, outcome: Outcome, final: Plan, prover: Prover) -> None:
         """What was restored is what was recorded, or it is said where not.
@@ -293,7 +343,7 @@ class Restore:
         skipped = {change.identity for change in outcome.plan.changes} - acted
         different = [change for change in final.changes if change.identity not in skipped]
         whole = not (skipped or outcome.plan.unserved or self._request.only_missing or self._target.beside)
-        whole = whole and {each["claim"] for each in outcome.filled} >= outcome.files
+        whole = whole and not outcome.left_volumes()
         details = {
             "hardware": describe_hardware(),
             "durations": outcome.durations,

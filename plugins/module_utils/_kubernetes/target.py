@@ -19,6 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.plan import CREATE, Change, Extra, Plan
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.rename import renamed
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.scope import Scope
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_planning import ALL, VolumeChange
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volumes import HELPER_IMAGE
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import Choice, candidates
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import list_for
@@ -39,6 +40,8 @@ class RestoreRequest(RestoreWanted):
 
     :ivar scope: of the component, as the inventory has it. :ivar target_namespace: None for the recorded one.
     :ivar conflicts: refuse, skip or recreate what cannot be changed. :ivar recipients: for what is overwritten.
+    :ivar volumes: all, or missing for the content of claims that are gone or empty. :ivar check_mode_pods: whether check
+        mode, too, makes helper pods to look into claims.
     """
 
     scope: Scope = dataclasses.field(default_factory=lambda: Scope("cluster"))
@@ -50,6 +53,8 @@ class RestoreRequest(RestoreWanted):
     timeout: float = 120.0
     recipients: t.Sequence[str] = ()
     helper_image: str = HELPER_IMAGE
+    volumes: str = ALL
+    check_mode_pods: bool = False
 
 
 class Target:
@@ -114,9 +119,12 @@ class Target:
         )
         return found is not None
 
-    def refuse_unmarked(self, acting: t.Sequence[Change], extras: t.Sequence[Extra]) -> None:
+    def refuse_unmarked(
+        self, acting: t.Sequence[Change], extras: t.Sequence[Extra], replaced: t.Sequence[VolumeChange] = ()
+    ) -> None:
         """A target without a mark passes only when nothing live would be overwritten, and its namespace holds nothing else."""
         there = [change.item.label for change in acting if change.action != CREATE]
+        there += [change.label for change in replaced]
         if self.namespace:
             there += [extra.label for extra in extras]
         marker.refuse_unmarked(
@@ -182,13 +190,13 @@ class Target:
         )
 
     def require_confirm(
-        self, touched: t.Sequence[Change], pruned: t.Sequence[Extra], claims: t.Collection[str] = ()
+        self, touched: t.Sequence[Change], pruned: t.Sequence[Extra], replaced: t.Sequence[VolumeChange] = ()
     ) -> None:
         """What is live, files in claims too, is only overwritten or deleted for who names the component."""
-        if not (touched or pruned or claims) or self._request.confirm == self._component:
+        if not (touched or pruned or replaced) or self._request.confirm == self._component:
             return
         labels = [change.item.label for change in touched] + [f"{extra.label} (deleted)" for extra in pruned]
-        labels += [f"the files of claim {claim}" for claim in sorted(claims)]
+        labels += [change.label for change in replaced]
         more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
         raise Refused(
             f"{len(labels)} live objects would be overwritten",

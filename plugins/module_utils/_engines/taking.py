@@ -78,7 +78,7 @@ class Need:
         if self._force:
             return "force was asked for"
         if newest is None:
-            return "there is no recovery point"
+            return "there was none before"
         lacking = plan.lacking_in(newest)
         if lacking is not None:
             return f"{newest.point_id} {lacking}"
@@ -118,7 +118,7 @@ def keep_fresh(caller: Caller, engine: Engine) -> dict[str, t.Any]:
     if reason is None:
         return _result(False, _FRESH, plan, before, before)
     if caller.check_mode or repository is None:
-        return _result(True, reason, plan, before, before)
+        return _result(True, f"would take a recovery point: {reason}", plan, before, before)
     with Progress(params["progress_path"]) as progress, alone(repository, component, params, progress) as lease:
         # Somebody may have taken one while we waited.
         before = list_points(repository, component).newest()
@@ -141,7 +141,8 @@ def keep_fresh(caller: Caller, engine: Engine) -> dict[str, t.Any]:
             raise
     for warning in engine.problems(point):
         caller.warn(f"{component}: {warning}")
-    return {**_result(True, reason, plan, before, point), "removed_incomplete": removed}
+    message = f"took recovery point {point.point_id}: {reason}"
+    return {**_result(True, message, plan, before, point), "removed_incomplete": removed}
 
 
 def alone(

@@ -32,6 +32,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.workloads
     path_of,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 _ATTEMPTS = 20
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.25, 2.0
@@ -280,7 +281,8 @@ class Consumers:
             if not waiting or time.monotonic() > deadline:
                 break
             first = next(iter(waiting.values()))
-            self._progress.step(f"waiting until {len(waiting)} consumers are {aim}; {first}: {first.problem}"[:200])
+            what = f"waiting for {counted(len(waiting), 'consumer')} to be {aim}"
+            self._progress.step(f"{what}; {first}: {first.problem}"[:200])
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_LOOK_S)
         for consumer in waiting.values():

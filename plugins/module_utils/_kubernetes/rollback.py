@@ -39,6 +39,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.points im
     load_point,
     select_point,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease
@@ -238,7 +239,7 @@ class Rollback:
         if self._request.confirm == self._component:
             return
         raise Refused(
-            f"{len(acting)} live objects would be changed, and the workloads that read them restarted",
+            f"{counted(len(acting), 'live object')} would be changed, and the workloads that read them restarted",
             self._component,
             expected=f"roll_back_confirm={self._component}",
             found=self._request.confirm or "nothing",
@@ -359,9 +360,9 @@ class Rollback:
         labels = [workload.label for workload in workloads]
         names = ", ".join(f"{kind}/{name}" for kind, name in self._request.objects)
         message = (
-            f"{names} as in {point.point_id}; rolled out: {', '.join(labels) or 'nothing reads them'}"
+            f"{names}: as in {point.point_id}; rolled out: {', '.join(labels) or 'nothing reads them'}"
             if changed
-            else f"{names} are as in {point.point_id}; an older version: roll_back_recovery_point or roll_back_before"
+            else f"{names}: as in {point.point_id} already; an older version: roll_back_recovery_point or roll_back_before"
         )
         return {
             "changed": changed,

@@ -56,7 +56,7 @@ def test_interval_is_half_the_rpo() -> None:
 
 
 def test_other_reasons() -> None:
-    assert need().reason(None, PLAN, NOW) == "there is no recovery point"
+    assert need().reason(None, PLAN, NOW) == "there was none before"
     assert "force" in (need(force=True).reason(point(), PLAN, NOW) or "")
     assert "database" in (need().reason(point(names=["other"]), PLAN, NOW) or "")
     assert need().reason(point(names=["flights", "dropped since"]), PLAN, NOW) is None

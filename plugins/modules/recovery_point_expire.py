@@ -19,6 +19,7 @@ description:
   - Works under the component's lease. A removal begins with a tombstone, which stays, and ends with the manifest; killed
     anywhere, the next run finishes it. A point whose removal has begun is neither listed nor restored. A tombstone of a
     whole point that the policy keeps is taken back.
+  - Recovery points of what restores of the component replaced go by their age alone, see O(keep_replaced).
   - In check mode nothing is written and the plan is returned, with every reason for every point.
 author: The sre.runbooks authors (@sre-runbooks)
 options:
@@ -76,6 +77,12 @@ options:
     description: On whose wall clock hours, days, weeks, months and years begin, such as V(Europe/Berlin).
     type: str
     default: UTC
+  keep_replaced:
+    description:
+      - How long recovery points are kept that hold what a restore replaced (C(<component>--before), of Kubernetes and
+        Terraform), from the moment that they show. The newest of them stays.
+    type: str
+    default: 30d
   lock_horizon:
     description:
       - On a store with object locks, the locks of kept points are extended to this long from now as soon as less than
@@ -126,7 +133,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: Every point with what happens to it, newest first; before anything was done.
+  description:
+    - Every point with what happens to it, newest first; before anything was done. Those of what restores replaced follow.
   returned: success
   type: list
   elements: dict
@@ -165,7 +173,7 @@ plan_lines:
   type: list
   elements: str
 kept:
-  description: How many points stay.
+  description: How many points stay, those of what restores replaced not among them.
   returned: success
   type: int
 expired:
@@ -211,6 +219,7 @@ failures:
   type: dict
 """
 
+import contextlib
 import dataclasses
 import datetime
 import typing as t
@@ -218,7 +227,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, RepositoryError
 from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     LEASE_OPTIONS,
     REPOSITORY_OPTIONS,
@@ -227,13 +236,17 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import before_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.expire import Expiry, Outcome
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.expiry_plan import ExpiryPlan, plan_expiry
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding, shown_in
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.retention_policy import Policy
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.retention_policy import (
+    Policy,
+    policy_for_replaced,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import open_signed
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.retention_text import plan_lines
@@ -245,10 +258,11 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     component = check_component(params["component"])
     policy = Policy.from_options(params)
     horizon = _clock.parse_duration(params["lock_horizon"])
+    replaced = policy_for_replaced(policy, _clock.parse_duration(params["keep_replaced"]))
     repository = open_signed(params)
     if module.check_mode:
-        plan = plan_expiry(repository, component, policy, _clock.now(), horizon)
-        return _result(module, plan, _predicted(plan))
+        plans = _plans(repository, component, policy, replaced, _clock.now(), horizon)
+        return _result(module, plans, _joined([_predicted(plan) for plan in plans]))
     holder = describe_holder(params["run_id"])
     ttl, wait = _clock.parse_duration(params["lease_ttl"]), _clock.parse_duration(params["lease_wait"])
     with Progress(params["progress_path"]) as progress:
@@ -256,28 +270,46 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         with holding(repository, component, params["run_id"], holder, ttl, wait, shown) as lease:
             progress.step("listing recovery points")
             now = repository.store.now()
-            plan = plan_expiry(repository, component, policy, now, horizon)
+            plans = _plans(repository, component, policy, replaced, now, horizon)
             until = now + datetime.timedelta(seconds=horizon)
-            outcome = _execute(repository, plan, lease, params["run_id"], progress, until)
+            outcome = _execute(repository, plans, lease, params["run_id"], progress, until)
     if outcome.failures:
         error = _incomplete(component, outcome)
         module.fail_json(msg=str(error), error=error.facts(), failures=outcome.failures)
-    return _result(module, plan, outcome)
+    return _result(module, plans, outcome)
+
+
+def _plans(
+    repository: Repository,
+    component: str,
+    policy: Policy,
+    replaced: Policy,
+    now: datetime.datetime,
+    horizon: float,
+) -> list[ExpiryPlan]:
+    """Of the component's points and, where restores replaced something, of what they kept."""
+    plans = [plan_expiry(repository, component, policy, now, horizon)]
+    with contextlib.suppress(InvalidInput):  # a name too long for restores to have kept anything
+        plans.append(plan_expiry(repository, before_component(component), replaced, now, horizon))
+    return plans
 
 
 def _execute(
     repository: Repository,
-    plan: ExpiryPlan,
+    plans: t.Sequence[ExpiryPlan],
     lease: Lease,
     run_id: str | None,
     progress: Progress,
     locked_until: datetime.datetime,
 ) -> Outcome:
-    recorder = Recorder(repository, run_id, plan.component)
+    recorder = Recorder(repository, run_id, plans[0].component)
     with recorder.step("expire") as step:
-        expiry = Expiry(repository, plan, lease.check, run_id, progress)
-        expiry.extend_locks(locked_until)
-        outcome = expiry.run()
+        outcomes = []
+        for plan in plans:
+            expiry = Expiry(repository, plan, lease.check, run_id, progress)
+            expiry.extend_locks(locked_until)
+            outcomes.append(expiry.run())
+        outcome = _joined(outcomes)
         step.outcome = "failed" if outcome.failures else "changed" if outcome.changed else "ok"
         step.facts.update(
             expired=len(outcome.expired) + len(outcome.finished),
@@ -305,13 +337,25 @@ def _predicted(plan: ExpiryPlan) -> Outcome:
     )
 
 
-def _result(module: AnsibleModule, plan: ExpiryPlan, outcome: Outcome) -> dict[str, t.Any]:
-    for warning in plan.warnings:
-        module.warn(f"{plan.component}: {warning}")
+def _joined(outcomes: t.Sequence[Outcome]) -> Outcome:
+    joined = Outcome()
+    for outcome in outcomes:
+        for name in ("expired", "finished", "removed", "withdrawn", "extended", "waiting"):
+            getattr(joined, name).extend(getattr(outcome, name))
+        joined.bytes += outcome.bytes
+        joined.failures.update(outcome.failures)
+    return joined
+
+
+def _result(module: AnsibleModule, plans: t.Sequence[ExpiryPlan], outcome: Outcome) -> dict[str, t.Any]:
+    rows = []
+    for plan in plans:
+        for warning in plan.warnings:
+            module.warn(f"{plan.component}: {warning}")
+        rows += [row.facts() for row in plan.rows]
     gone = {*outcome.expired, *outcome.finished, *outcome.removed}
-    rows = [row.facts() for row in plan.rows]
     remaining = [row for row in rows if row["point_id"] not in gone]
-    kept = len(plan.of("keep", "withdraw"))
+    kept = len(plans[0].of("keep", "withdraw"))
     return {
         "changed": outcome.changed,
         "detail": _detail(kept, outcome, module.check_mode),
@@ -324,7 +368,7 @@ def _result(module: AnsibleModule, plan: ExpiryPlan, outcome: Outcome) -> dict[s
         "locks_extended": outcome.extended,
         "waiting_for_locks": outcome.waiting,
         "bytes": outcome.bytes,
-        "policy": dataclasses.asdict(plan.policy),
+        "policy": dataclasses.asdict(plans[0].policy),
         "diff": {"before": _listed(rows), "after": _listed(remaining)},
     }
 
@@ -372,6 +416,7 @@ def main() -> None:
             "incomplete_after": {"type": "str", "default": "1d"},
             "stale_after": {"type": "str", "default": "30d"},
             "timezone": {"type": "str", "default": "UTC"},
+            "keep_replaced": {"type": "str", "default": "30d"},
             "lock_horizon": {"type": "str", "default": "0"},
         },
         supports_check_mode=True,

@@ -23,7 +23,7 @@ options:
     type: str
     required: true
   recovery_point:
-    description: The point's id, even a damaged one's, or V(newest).
+    description: The point's id, even a damaged one's or that of what a restore replaced, or V(newest).
     type: str
     default: newest
   state:
@@ -134,6 +134,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import name_for
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding, shown_in
@@ -148,13 +149,15 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     wish = _wish(params)
     repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     if module.check_mode:
-        return plan_pin(repository, component, params["recovery_point"], wish, _clock.now()).facts()
+        name = name_for(repository, component, params["recovery_point"])
+        return plan_pin(repository, name, params["recovery_point"], wish, _clock.now()).facts()
     holder = describe_holder(params["run_id"])
     ttl, wait = _clock.parse_duration(params["lease_ttl"]), _clock.parse_duration(params["lease_wait"])
     with Progress(params["progress_path"]) as progress:
         shown = shown_in(progress, wait)
         with holding(repository, component, params["run_id"], holder, ttl, wait, shown) as lease:
-            change = plan_pin(repository, component, params["recovery_point"], wish, repository.store.now())
+            name = name_for(repository, component, params["recovery_point"])
+            change = plan_pin(repository, name, params["recovery_point"], wish, repository.store.now())
             recorder = Recorder(repository, params["run_id"], component)
             with recorder.step(params["kind"], recovery_point=change.point_id, state=params["state"]) as step:
                 lease.check()

@@ -15,6 +15,7 @@ import typing as t
 import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import before_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import acquire
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
@@ -81,6 +82,34 @@ def test_check_mode_shows_exactly_what_is_then_done_once(repository: Repository,
     assert again["diff"]["before"] == again["diff"]["after"] and again["kept"] == 2
     assert listed(repository) == [points[0].point_id, points[1].point_id]
     assert tombstone_ids(repository.store, "flights_db") == {point.point_id for point in points[2:]}
+
+
+def kept_by_restores(repository: Repository) -> list[str]:
+    return [point.point_id for point in list_points(repository, before_component("flights_db")).points]
+
+
+def test_what_restores_replaced_goes_by_its_age(repository: Repository, points: list[RecoveryPoint]) -> None:
+    """And neither counts for the policy of the component's own points nor is kept by it; the newest stays, and what is pinned."""
+    now, name = _clock.now(), before_component("flights_db")
+    kept = [stored_point(repository, now - days * DAY, name).point_id for days in (50, 45, 40, 35, 2)]
+    pin = task("recovery_point_pin", repository, recovery_point=kept[1], reason="it is looked into")
+    expire = task("recovery_point_expire", repository, **POLICY)
+    before = tree(repository)
+    pinned, checked = play([pin, expire], "--check", "--diff").results
+    assert pinned["changed"] and tree(repository) == before
+    assert {row["point_id"] for row in checked["plan"] if row["action"] == "expire"} == {
+        points[2].point_id,
+        points[3].point_id,
+        *kept[:4],
+    }
+    assert checked["kept"] == 2
+    _pinned, done, again = play([pin, expire, expire], "--diff").results
+    assert done["changed"] and not again["changed"]
+    assert kept_by_restores(repository) == [kept[4], kept[1]]
+    assert listed(repository) == [points[0].point_id, points[1].point_id]
+    assert tombstone_ids(repository.store, name) == {kept[0], kept[2], kept[3]}
+    sooner = task("recovery_point_expire", repository, **POLICY, keep_replaced="1d")
+    assert not play([sooner], "--diff").results[0]["changed"]
 
 
 @pytest.mark.slice

@@ -68,35 +68,29 @@ class KilledNamespace:
 
     def call(self, module: str, kill: Kill | None = None, **params: t.Any) -> Outcome:
         component = self.component
-        own = {
-            "repository": component.url,
-            "environment_name": "local",
-            "component": NAME,
-            "kubeconfig": component.kubeconfig,
-            "timeout": "60s",
-            **params,
-        }
-        return self.modules.call(module, own, kill)
+        own = {"environment_name": "local", "component": NAME, "kubeconfig": component.kubeconfig}
+        return self.modules.call(module, {**own, **params}, kill)
 
     def in_repository(self, module: str, kill: Kill | None, **params: t.Any) -> Outcome:
         """A module that takes the component's lease and its keys."""
-        given = {"namespace": self.namespace, "lease_wait": "1m", **self.component.keys, **params}
+        place = {"repository": self.component.url, "namespace": self.namespace}
+        given = {**place, "lease_wait": "1m", **self.component.keys, **params}
         return self.call(module, kill, **given)
 
     # -- what is disturbed -------------------------------------------------------------------------------------------
 
     def back_up(self, kill: Kill | None = None, force: bool = True) -> Outcome:
-        return self.in_repository("kubernetes_backup", kill, force=force, volumes="files", timeout="5m")
+        return self.in_repository("kubernetes_backup", kill, force=force, volumes="files")
 
     def restore(self, kill: Kill | None = None) -> Outcome:
-        return self.in_repository("kubernetes_restore", kill, confirm=NAME, prune=True)
+        return self.in_repository("kubernetes_restore", kill, confirm=NAME, prune=True, timeout="60s")
 
     def roll_back(self, kill: Kill | None = None) -> Outcome:
-        return self.in_repository("kubernetes_rollback", kill, confirm=NAME, objects=ROLLED_BACK)
+        return self.in_repository("kubernetes_rollback", kill, confirm=NAME, objects=ROLLED_BACK, timeout="60s")
 
     def drill(self, kill: Kill | None = None, interval: str = "0") -> Outcome:
-        keys = {"encryption_identity_file": str(self.component.identity_file)}
-        return self.call("kubernetes_drill", kill, drill_interval=interval, **keys)
+        given = {"repository": self.component.url, "encryption_identity_file": str(self.component.identity_file)}
+        return self.call("kubernetes_drill", kill, drill_interval=interval, timeout="60s", **given)
 
     def consume(self, state: str, kill: Kill | None = None) -> Outcome:
         consumers = [{"kind": "Deployment", "name": "web"}]

@@ -71,9 +71,9 @@ class Outcome:
 
     def __str__(self) -> str:
         at = f" at {self.effects[-1]}" if self.killed and self.effects else ""
-        return (
-            f"killed{at}" if self.killed else self.result.get("msg", "") or json.dumps(self.result)[:500] or self.output
-        )
+        if self.killed:
+            return f"killed{at}"
+        return self.result.get("msg", "") or (json.dumps(self.result)[:500] if self.result else self.output)
 
 
 class ModuleProcess:

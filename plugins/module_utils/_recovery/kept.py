@@ -10,6 +10,7 @@ fresh backup; by its id it can be restored like any other.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
@@ -40,10 +41,16 @@ def component_of(name: str) -> str:
     return name[: -len(_SUFFIX)] if name.endswith(_SUFFIX) else name
 
 
+def name_for(repository: Repository, component: str, selector: str) -> str:
+    """Under which of the two names the point is that ``selector`` means."""
+    if selector != "newest":
+        with contextlib.suppress(InvalidInput):  # a name too long for restores to have kept anything
+            kept = before_component(component)
+            if any(point.point_id == selector for point in list_points(repository, kept).points):
+                return kept
+    return component
+
+
 def list_for(repository: Repository, component: str, selector: str) -> PointListing:
     """The component's points, or what its restores kept when ``selector`` is the id of a point among those."""
-    if selector != "newest":
-        kept = list_points(repository, before_component(component))
-        if any(point.point_id == selector for point in kept.points):
-            return kept
-    return list_points(repository, component)
+    return list_points(repository, name_for(repository, component, selector))

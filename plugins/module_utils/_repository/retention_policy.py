@@ -82,6 +82,25 @@ class Policy:
         return dataclasses.asdict(self)
 
 
+def policy_for_replaced(policy: Policy, keep: float) -> Policy:
+    """The policy for points of what restores replaced, kept for ``keep`` seconds; they show no history, so no period has one.
+
+    The newest stays until another restore replaces something: it is what the last one can be undone with, however wrong a
+    clock is.
+    """
+    return dataclasses.replace(
+        policy,
+        hourly=0,
+        daily=0,
+        weekly=0,
+        monthly=0,
+        yearly=0,
+        keep_last=1,
+        keep_within=keep,
+        stale_after=0.0,
+    )
+
+
 def _count(name: str, given: t.Any) -> int:
     try:
         count = int(str(given))

@@ -96,8 +96,9 @@ def load(
         argv.append("--no-tablespaces")
     # A connection string, since a name with an equals sign would be taken for one.
     argv += [f"--dbname=dbname={conninfo_value(database)}", archive.directory]
-    options = f"{_OPTIONS} -c maintenance_work_mem={_index_memory(address, database, jobs)}kB"
-    environment = {**address.environment(database), "PGOPTIONS": options}
+    environment = address.environment(database)
+    # Beside those of every connection, which lift timeouts: one of milliseconds would end a worker's first statement.
+    environment["PGOPTIONS"] += f" {_OPTIONS} -c maintenance_work_mem={_index_memory(address, database, jobs)}kB"
     with ProcessGroup(argv, f"loading {database}", environment, component) as group:
         group.finish()
     return dropped

@@ -6,10 +6,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import typing as t
+from unittest import mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import load
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import PostgresqlAddress
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.load import (
     REACHING_OUT,
     conninfo_value,
@@ -81,3 +87,21 @@ def test_a_connection_string_means_its_database(name: str) -> None:
 
     parsed = psycopg.conninfo.conninfo_to_dict(f"dbname={conninfo_value(name)}")
     assert parsed.get("dbname", "") == name
+
+
+def test_no_time_limit_of_a_database_ends_its_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each worker's first statement runs before pg_restore lifts them: under load, one of 3 ms ended whole restores."""
+    given: list[dict[str, str]] = []
+
+    @contextlib.contextmanager
+    def group(argv: list[str], what: str, environment: dict[str, str], component: str) -> t.Iterator[mock.Mock]:
+        given.append(environment)
+        yield mock.Mock()
+
+    monkeypatch.setattr(load, "ProcessGroup", group)
+    monkeypatch.setattr(load, "_index_memory", lambda *_arguments: 65536)
+    load.load(load.Archive(mock.Mock(pg_restore="pg_restore"), "/dump"), PostgresqlAddress(), "difficult", 4, "shop_db")
+    (environment,) = given
+    options = environment["PGOPTIONS"].split("-c ")
+    wanted = {"statement_timeout=0", "lock_timeout=0", "row_security=off", "maintenance_work_mem=65536kB"}
+    assert wanted <= {option.strip() for option in options}

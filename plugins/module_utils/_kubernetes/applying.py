@@ -101,11 +101,22 @@ class Applier:
 
     def _side_by_side(self, changes: t.Sequence[Change]) -> None:
         failed: list[tuple[Change, ApiFailure]] = []
+        waiting_changes, stopped = iter(changes), threading.Event()
+
+        def work() -> None:
+            try:
+                # One failure ends the class: what follows would most likely fail alike, ten thousand times.
+                while not failed and not stopped.is_set():
+                    with self._lock:
+                        change = next(waiting_changes, None)
+                    if change is None:
+                        return
+                    act(change)
+            except BaseException:
+                stopped.set()
+                raise
 
         def act(change: Change) -> None:
-            # One failure ends the class: what follows would most likely fail alike, ten thousand times.
-            if failed:
-                return
             self._hooks.check()
             try:
                 self._apply_one(change)
@@ -116,8 +127,8 @@ class Applier:
                 self._progress.add(1)
 
         with concurrent.futures.ThreadPoolExecutor(self._jobs, "apply") as pool:
-            done = [pool.submit(act, change) for change in changes]
-            for future in done:
+            # A future each would take more memory than the change.
+            for future in [pool.submit(work) for _ in range(min(self._jobs, len(changes)))]:
                 future.result()
         if failed:
             raise self._failure(failed)

@@ -29,6 +29,7 @@ _LONGEST = 32 << 20
 class Name:
     """Which object of a kind. ``namespace``: empty for what is cluster-scoped."""
 
+    __slots__ = ("name", "namespace")
     namespace: str
     name: str
 
@@ -40,6 +41,7 @@ class Name:
 class Item:
     """One recorded object, kept as its JSON: as a tree it would take ten times the memory."""
 
+    __slots__ = ("kind", "name", "raw")
     kind: Kind
     name: Name
     raw: bytes

@@ -41,6 +41,8 @@ if t.TYPE_CHECKING:
 Content = t.Mapping[Kind, t.Mapping[Name, Item]]
 
 _ATTEMPTS = 5
+#: Questions to the server that wait with their objects, for each that is asked at once.
+_ASKED = 4
 _OWNERS_NOTED = fields.OWNERS.encode()
 _KEEPS = "the server keeps its own value: an admission webhook or a policy sets it"
 #: An index or an item's name in a path: defaults are the same for every item.
@@ -149,6 +151,8 @@ class Planner:
             item = missing.pop(name, None)
             if item is not None:
                 self._compare(item, served, live, pool, asked)
+                while len(asked) > _ASKED * self._jobs:
+                    asked.pop(0).result()
             elif ownership.left_to(live) is None and not ownership.is_marker(live):
                 self._plan.extras.append(Extra(served, name, live["metadata"]["uid"], _compact(live)))
         for item in missing.values():

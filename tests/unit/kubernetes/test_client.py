@@ -157,7 +157,7 @@ def test_absent_is_told_from_forbidden() -> None:
         ('secrets is forbidden: User "anna" cannot create resource "secrets"', "grant the verb"),
         ('pods "web" is forbidden: exceeded quota: small, requested: pods=1', "raise the quota"),
         ('pods "web" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot', "lower it"),
-        ("unable to create new content in namespace shop because it is being terminated", "once it is gone"),
+        ("unable to create new content in namespace shop because it is being terminated", "wait until it is gone"),
         ('roles "a" is forbidden: user "x" is attempting to grant RBAC permissions not currently held', "escalate"),
     ],
 )

@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import collections
 import datetime
+import json
 import threading
+import types
 import typing as t
 
 import pytest
@@ -50,6 +52,9 @@ class Cluster:
         if isinstance(found, int):
             raise explain("GET", path, self.place, found, {"reason": "Refused"})
         return found if isinstance(found, dict) else {"metadata": {}, "items": found}
+
+    def request(self, _method: str, path: str, query: t.Any = None) -> t.Any:
+        return types.SimpleNamespace(body=json.dumps(self.get(path, query)).encode())
 
     def now(self) -> datetime.datetime:
         return NOW

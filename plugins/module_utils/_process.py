@@ -47,12 +47,14 @@ def run(
     component: str | None = None,
     cwd: str | None = None,
     told_lines: int = 5,
+    death_signal: int = signal.SIGKILL,
 ) -> bytes:
     """Run a program to its end and return its standard output (for short outputs only).
 
     :arg what: the step in words for the error, such as ``"dumping the globals"``.
     :arg environment: added to this process's environment; the place for secrets.
     :arg told_lines: how much of standard error the error tells; more for a tool that says first what is wrong.
+    :arg death_signal: what it gets when we are killed; another for a tool that would leave a lock behind.
     :raises EngineError: with the end of standard error when the exit code is not 0 or the time is up.
     :raises MissingRequirement: when the program is not there.
     """
@@ -63,7 +65,7 @@ def run(
             capture_output=True,
             env={**os.environ, **(environment or {})},
             timeout=timeout,
-            preexec_fn=child_setup(user),
+            preexec_fn=child_setup(user, death_signal),
             cwd=cwd,
             check=False,
         )

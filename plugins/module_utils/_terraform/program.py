@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import re
+import signal
 import shutil
 import typing as t
 
@@ -144,9 +145,12 @@ class Workdir:
         The program takes the state's lock, and refuses what is older than what is there, unless ``force``.
         """
         options = [f"-lock-timeout={self.lock_timeout:g}s", *(["-force"] if force else [])]
-        self._run("pushing the state", "state", "push", *options, "-", stdin=text)
+        # Killed with us, it would leave the state locked for everybody; asked to end, it ends the push and unlocks.
+        self._run("pushing the state", "state", "push", *options, "-", stdin=text, death_signal=signal.SIGTERM)
 
-    def _run(self, what: str, *arguments: str, stdin: bytes = b"") -> bytes:
+    def _run(
+        self, what: str, *arguments: str, stdin: bytes = b"", death_signal: signal.Signals = signal.SIGKILL
+    ) -> bytes:
         if not os.path.isdir(self.directory):
             raise InvalidInput(
                 f"there is no directory {self.directory}",
@@ -166,6 +170,7 @@ class Workdir:
                 component=self.component,
                 cwd=self.directory,
                 told_lines=_TOLD_LINES,
+                death_signal=death_signal,
             )
         except EngineError as error:
             raise self._explained(error) from None

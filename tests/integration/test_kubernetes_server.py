@@ -24,7 +24,7 @@ import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
 from tests.servers.http import HttpServer
-from tests.servers.kubernetes import definitions, metrics, objects, server, stages, standing, storage
+from tests.servers.kubernetes import definitions, metrics, objects, parts, server, stages, standing, storage
 from tests.servers.kubernetes.api import Api, ApiFault, Object, wait
 from tests.servers.kubernetes.faults import FaultyApi
 from tests.servers.kubernetes.server import KubernetesServer, running_cluster
@@ -364,3 +364,21 @@ def test_many_objects_are_made_quickly(kubernetes_cluster: KubernetesServer) -> 
     assert len(kubernetes_cluster.api.list("v1", "Secret", "crowded")) == 45
     assert list(objects.mixed(50, "crowded")) == list(objects.mixed(50, "crowded"))
     kubernetes_cluster.api.delete("v1", "Namespace", "crowded", gone_s=60)
+
+
+def test_the_programs_of_a_release_are_taken_where_all_are_there(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours is one program that goes by the names of all of them; here each is a program of its own, as in a release."""
+    ours = parts.command("kubectl")
+    for name in ("etcd", "kube-apiserver", "kubectl"):
+        (tmp_path / name).symlink_to(ours[0])
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    assert parts.command("kubectl") == ours  # as setup-envtest leaves it, without controllers
+    for name in ("kube-controller-manager", "kube-scheduler"):
+        (tmp_path / name).symlink_to(ours[0])
+    assert parts.command("kube-scheduler") == [str(tmp_path / "kube-scheduler")]
+    shown = subprocess.run(
+        [*parts.command("kubectl"), "version", "--client"], capture_output=True, text=True, check=True
+    )
+    assert "Client Version: v1." in shown.stdout

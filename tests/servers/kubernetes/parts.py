@@ -24,6 +24,8 @@ if t.TYPE_CHECKING:
 
 #: In the order of their start; each needs those before it.
 PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "storage")
+#: What a release of Kubernetes, and of etcd, brings.
+_RELEASED = (*PARTS[:4], "kubectl")
 #: Programs of ours; ``metrics`` only runs where a test asks for it.
 _OURS = {"storage": storage.__file__, "metrics": metrics.__file__}
 #: A socket ``localhost:1`` in the cluster's directory, where both run: no port that others could reach.
@@ -31,13 +33,13 @@ ETCD = "unix://localhost:1"
 
 
 def command(part: str) -> list[str]:
-    """The command of one of PARTS, or of kubectl."""
+    """The command of one of PARTS, or of kubectl.
+
+    The five that are Kubernetes' and etcd's own are taken from the directory that KUBEBUILDER_ASSETS names, if it has all
+    of them; what ``setup-envtest`` downloads has no controllers.
+    """
     assets = os.environ.get("KUBEBUILDER_ASSETS")
-    if (
-        assets
-        and part not in ("kwok", *_OURS)
-        and all(os.access(os.path.join(assets, name), os.X_OK) for name in PARTS[:4])
-    ):
+    if assets and part in _RELEASED and all(os.access(os.path.join(assets, name), os.X_OK) for name in _RELEASED):
         return [os.path.join(assets, part)]
     if part in _OURS:
         return [sys.executable, "-B", str(_OURS[part])]

@@ -5,7 +5,7 @@
 """A real Kubernetes control plane on loopback: etcd, API server, controllers, scheduler, and kwok as every kubelet.
 
 Plain processes of this machine, several control planes side by side, each below a directory of its own. What
-``tools/servers kubernetes`` and ``tools/servers kwok`` build is used, or what KUBEBUILDER_ASSETS names.
+``tools/servers kubernetes`` and ``tools/servers kwok`` build is used, or the programs of a release (KUBEBUILDER_ASSETS).
 """
 
 from __future__ import annotations

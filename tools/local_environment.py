@@ -31,12 +31,20 @@ class LocalEnvironment:
     :arg root: its directory; several environments may run side by side in different ones.
     :arg bin_dir: where ansible-playbook is, as printed by ``tools/environment``.
     :arg repository: ``file``, or ``s3`` for a bucket of an S3 gateway that belongs to the environment.
+    :arg inventory: what describes it, from the checkout.
     """
 
-    def __init__(self, root: pathlib.Path, bin_dir: str, repository: t.Literal["file", "s3"] = "file") -> None:
+    def __init__(
+        self,
+        root: pathlib.Path,
+        bin_dir: str,
+        repository: t.Literal["file", "s3"] = "file",
+        inventory: str = "inventories/local",
+    ) -> None:
         self.root = root.resolve()
         self.bin_dir = bin_dir
         self.repository = repository
+        self.inventory = inventory
 
     def variables(self) -> dict[str, str]:
         """The environment variables of every ansible-playbook; the ports are chosen once and remembered."""
@@ -71,7 +79,7 @@ class LocalEnvironment:
         }
 
     def command(self, playbook: str, *arguments: str) -> list[str]:
-        return [f"{self.bin_dir}/ansible-playbook", "-i", "inventories/local", f"sre.runbooks.{playbook}", *arguments]
+        return [f"{self.bin_dir}/ansible-playbook", "-i", self.inventory, f"sre.runbooks.{playbook}", *arguments]
 
     def play(self, playbook: str, *arguments: str, **extra: t.Any) -> subprocess.CompletedProcess[str]:
         """Run one playbook of the collection; ``extra`` goes to :func:`subprocess.run` (``env`` is added to ours)."""

@@ -27,7 +27,19 @@ def local() -> LocalEnvironment:
         "api": int(os.environ["SRE_RUNBOOKS_LOCAL_API_PORT"]),
     }
     (root / "ports.json").write_text(json.dumps(ports) + "\n", encoding="utf-8")
-    return LocalEnvironment(root, str(pathlib.Path(sys.executable).parent))
+    inventory = os.environ.get("SCENARIO_INVENTORY", "inventories/local")
+    return LocalEnvironment(root, str(pathlib.Path(sys.executable).parent), inventory=inventory)
+
+
+@pytest.fixture
+def kubectl(local: LocalEnvironment) -> t.Callable[..., str]:
+    """Call it with kubectl's arguments: its output, as an administrator of the scenario's control plane."""
+
+    def run(*arguments: str) -> str:
+        command = [str(ROOT / "tools" / "kubernetes"), "kubectl", str(local.root / "kubernetes"), *arguments]
+        return subprocess.run(command, text=True, stdout=subprocess.PIPE, check=True).stdout
+
+    return run
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@
 ``up DIRECTORY`` starts one below a new directory, or finds it running, and prints the path of its kubeconfig;
 ``down DIRECTORY`` stops it and removes the directory. In between, ``snapshots DIRECTORY`` teaches it VolumeSnapshots,
 ``forward DIRECTORY NAMESPACE PORT:LOCAL [POD ...]`` lets a port of pods be a port of loopback, ``exec DIRECTORY
-NAMESPACE [NAME=VALUE ...]`` runs here what is executed in pods of a namespace, with that environment.
+NAMESPACE [NAME=VALUE ...]`` runs here what is executed in pods of a namespace, with that environment, and ``kubectl
+DIRECTORY ARGUMENT ...`` is kubectl as an administrator.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import shutil
 import sys
 
 from tests.servers.kubernetes.api import ApiFault
+from tests.servers.kubernetes.parts import command
 from tests.servers.kubernetes.server import KubernetesServer
 
 _STATE = "standing.json"
@@ -88,13 +90,15 @@ def main() -> None:
     snapshots = actions.add_parser("snapshots", help="let it have VolumeSnapshots")
     forward = actions.add_parser("forward", help="let a port of pods be a port of loopback")
     executing = actions.add_parser("exec", help="run here what is executed in pods of a namespace")
-    for action in (starting, stopping, snapshots, forward, executing):
+    asking = actions.add_parser("kubectl", help="look at it and change it, as an administrator")
+    for action in (starting, stopping, snapshots, forward, executing, asking):
         action.add_argument("directory", type=pathlib.Path)
     forward.add_argument("namespace")
     forward.add_argument("ports", metavar="PORT:LOCAL")
     forward.add_argument("pods", metavar="POD", nargs="*", help="default: every pod of the namespace")
     executing.add_argument("namespace")
     executing.add_argument("environment", metavar="NAME=VALUE", nargs="*")
+    asking.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     directory = options.directory.resolve()
     if options.action == "down":
@@ -104,6 +108,9 @@ def main() -> None:
         print(up(directory, options.nodes).kubeconfig)
         return
     server = find(directory)
+    if options.action == "kubectl":
+        call = [*command("kubectl"), f"--kubeconfig={server.kubeconfig}", *options.arguments]
+        os.execv(call[0], call)
     if options.action == "snapshots":
         server.serve_snapshots()
     elif options.action == "forward":

@@ -52,7 +52,6 @@ class Shell:
         kubectl.write_text(f'#!/bin/sh\nexec {program("kubernetes")} kubectl "$@"\n', encoding="utf-8")
         kubectl.chmod(0o755)
         (directory / "extensions").symlink_to(ROOT / "extensions")
-        (directory / "inventories" / "shop").mkdir(parents=True)
         self._environment = {
             "PATH": f"{tools}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(directory),
@@ -89,8 +88,12 @@ def test_the_quick_start_brings_a_namespace_back(kubernetes_cluster: KubernetesS
     )
     api.ready("Deployment", "api", "shop")
     shell = Shell(kubernetes_cluster, tmp_path)
-    (tmp_path / "inventories" / "shop" / "hosts.yml").write_text(inventory(tmp_path / "repository"), encoding="utf-8")
     shell.run(commands("prepare"))
+    (tmp_path / "inventories" / "shop" / "hosts.yml").write_text(inventory(tmp_path / "repository"), encoding="utf-8")
+    # None of the keys is where Ansible would read it for a host.
+    assert re.findall(r"[|]--([^@\s]+)$", shell.run("ansible-inventory -i inventories/shop --graph"), re.MULTILINE) == [
+        "shop_objects"
+    ]
     output = shell.run(commands("back up"))
     recaps = re.findall(r"^shop_objects .*changed=(\d+)", output, re.MULTILINE)
     assert int(recaps[-2]) > 0 and int(recaps[-1]) == 0, output
@@ -100,3 +103,23 @@ def test_the_quick_start_brings_a_namespace_back(kubernetes_cluster: KubernetesS
     assert api.get("v1", "ConfigMap", "settings", "shop")["data"] == {"colour": "green"}
     assert api.get("v1", "Secret", "token", "shop")["data"]
     assert api.ready("Deployment", "api", "shop")["spec"]["replicas"] == 2
+
+
+def test_keys_beside_the_inventory_are_refused_and_not_shown(tmp_path: pathlib.Path) -> None:
+    directory = tmp_path / "inventory"
+    directory.mkdir()
+    (directory / "hosts.yml").write_text(inventory(tmp_path / "repository"), encoding="utf-8")
+    token = "eyJhbGciOiJFUzI1NiIsImtpZCI6InU4.of-the-shop.a-signature"
+    (directory / "backup.token").write_text(token, encoding="utf-8")
+    done = subprocess.run(
+        [pathlib.Path(sys.executable).parent / "ansible-playbook", "-i", directory, "sre.runbooks.prepare_repository"],
+        cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"), "ANSIBLE_NOCOLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 2 and "1 of the inventory's hosts are keys or tokens" in done.stdout, done.stdout
+    assert token not in done.stdout and not (tmp_path / "repository").exists()

@@ -31,6 +31,5 @@ def test_the_next_drill_finds_the_damage(local):
 
 @pytest.mark.parametrize("program", ["postgres", "initdb", "pg_restore"])
 def test_no_scratch_server_is_left(host, local, program):
-    place = local.outside() or f"{local.root}/servers"
-    running = [p for p in host.process.filter(comm=program) if "scratch" in p.args and place not in p.args]
+    running = [p for p in host.process.filter(comm=program) if f"{local.root}/temporary/" in p.args]
     assert running == []

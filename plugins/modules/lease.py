@@ -20,7 +20,8 @@ options:
   state:
     description:
       - V(held) makes sure that the run holds the lease.
-      - V(released) makes sure that the run does not hold it any more; other runs' leases are left alone.
+      - V(released) makes sure that the run does not hold it any more; other runs' leases are left alone. Without O(run_id),
+        that nobody holds it, which needs O(lease_confirm) while somebody may still act under it.
     type: str
     choices: [held, released]
     default: held
@@ -90,7 +91,7 @@ lease:
       type: bool
   sample: {epoch: 7, held: true}
 released:
-  description: Whether a held lease was released.
+  description: Whether a lease was released, or in check mode would be. One that had ended by itself and was not given back counts.
   returned: O(state=released)
   type: bool
 """
@@ -100,13 +101,13 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, Refused
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput, Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._module import LEASE_OPTIONS, REPOSITORY_OPTIONS, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository import leases
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import LeaseState, current_lease
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
 
 
@@ -121,14 +122,6 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             expected=f"lease_confirm={component}",
             found=f"lease_confirm={confirm}",
             next_command=f"if its lease is meant: the same command with --limit {component} -e lease_confirm={component}",
-        )
-    if not params["run_id"] and params["state"] == "released" and not confirm:
-        raise Refused(
-            "whoever holds the lease would lose it",
-            component,
-            expected=f"lease_confirm={component}, once it is certain that the run is dead",
-            found="no confirmation",
-            next_command=f"if it is: the same command with --limit {component} -e lease_confirm={component}",
         )
     if not params["run_id"] and params["state"] == "held":
         raise InvalidInput("whose lease is not said", component, expected="run_id", found="none")
@@ -153,18 +146,46 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
 
 
 def _released(module: AnsibleModule, repository: Repository) -> dict[str, t.Any]:
-    component, run_id = module.params["component"], module.params["run_id"]
-    released = False
-    if not module.check_mode:
-        if module.params["lease_confirm"]:
-            released = leases.break_lease(repository, component) is not None
-        else:
-            released = leases.release(repository, component, run_id)
-    return {"changed": False, "released": released, "lease": _found(repository, component)}
+    params = module.params
+    component, run_id, epoch = params["component"], params["run_id"], None
+    if params["lease_confirm"]:
+        concerned = _not_given_back(repository, component)
+    else:
+        found = current_lease(repository, component)
+        concerned = found is not None and not found.released and run_id in (None, "", found.run_id)
+        if found is not None and concerned:
+            epoch = found.epoch
+            if not run_id and found.held(repository.store.now()):
+                raise _in_use(component, found)
+    if concerned and not module.check_mode:
+        leases.break_lease(repository, component, epoch)
+    return {"changed": False, "released": concerned, "lease": _found(repository, component)}
+
+
+def _not_given_back(repository: Repository, component: str) -> bool:
+    """Whether a lease stands in anybody's way; a damaged one does."""
+    try:
+        found = current_lease(repository, component)
+    except IntegrityError:
+        return True
+    return found is not None and not found.released
+
+
+def _in_use(component: str, found: LeaseState) -> Refused:
+    return Refused(
+        "whoever holds the lease would lose it",
+        component,
+        expected=f"lease_confirm={component}, once it is certain that the run is dead",
+        found=f"no confirmation, and {found.described()}",
+        next_command=f"if it is: the same command with --limit {component} -e lease_confirm={component}",
+    )
 
 
 def _found(repository: Repository, component: str) -> dict[str, t.Any] | None:
-    found = current_lease(repository, component)
+    try:
+        found = current_lease(repository, component)
+    except IntegrityError:  # in check mode only: a damaged one that would be released
+        return None
     return None if found is None else {"epoch": found.epoch, "held": found.held(_clock.now())}
 
 

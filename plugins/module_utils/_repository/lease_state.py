@@ -47,6 +47,14 @@ class LeaseState:
         expired = (now - self.renewed).total_seconds() > self.ttl_s * (1 + MARGIN)
         return not (self.released or expired or provably_dead(self.holder))
 
+    def described(self) -> str:
+        """Whose it is, for an error; short, whatever the document says."""
+        host, pid = str(self.holder.get("host"))[:255], self.holder.get("pid")
+        return (
+            f"held by run {self.run_id or 'without a record'} on {host} (process {pid}), "
+            f"renewed {_clock.format_time(self.renewed)}, for {self.ttl_s:g} s"
+        )[:600]
+
     def facts(self, now: datetime.datetime) -> dict[str, t.Any]:
         return {
             "epoch": self.epoch,

@@ -201,9 +201,12 @@ def release(repository: Repository, component: str, run_id: str | None) -> bool:
     return True
 
 
-def break_lease(repository: Repository, component: str) -> int | None:
-    """Release whoever's lease it is, even a damaged one; returns its epoch. For an operator who knows why."""
-    epoch = highest_epoch(repository, component)
+def break_lease(repository: Repository, component: str, epoch: int | None = None) -> int | None:
+    """Release whoever's lease it is, even a damaged one; returns its epoch. For an operator who knows why.
+
+    :arg epoch: the one that was looked at, so that nobody loses the next one; None means whichever is the highest.
+    """
+    epoch = highest_epoch(repository, component) if epoch is None else epoch
     if epoch is not None:
         _mark_released(repository, component, epoch)
     return epoch
@@ -348,15 +351,11 @@ def _lost(lease: Lease, found: str) -> LeaseLost:
 
 
 def _held_by(component: str, found: LeaseState) -> LeaseHeld:
-    who = found.holder
     return LeaseHeld(
         "somebody else operates on it",
         component,
         expected="a free lease",
-        found=(
-            f"held by run {found.run_id or 'without a record'} on {str(who.get('host'))[:255]} (process {who.get('pid')}), "
-            f"renewed {_clock.format_time(found.renewed)}, for {found.ttl_s:g} s"
-        )[:600],
+        found=found.described(),
         next_command=(
             "wait for it (component_lease_wait); if that run is certainly dead: " + release_command(component)
         ),

@@ -369,3 +369,17 @@ def test_dates_of_locks_are_aware() -> None:
     assert "StorageClass" not in headers
     assert s3_requests._headers(t.cast(t.Any, Bucket()), "components/x", streamed=True)["StorageClass"] == "STANDARD_IA"
     assert s3_requests._headers(t.cast(t.Any, Bucket()), "control/runs/x.json", streamed=True) == {}
+
+
+@pytest.mark.parametrize("key", ["components/db/points/x/manifest.json", "control/leases/db/000000000001/held.json"])
+def test_everything_is_encrypted_by_the_store_as_asked_for(key: str) -> None:
+    """The tests' gateway knows no encryption of its own, so that only what is asked for can be looked at."""
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository import s3_requests
+
+    kms = {"server_side_encryption": "aws:kms", "kms_key_id": "alias/recovery"}
+    for wanted, headers in (
+        ({"server_side_encryption": "AES256"}, {"ServerSideEncryption": "AES256"}),
+        (kms, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/recovery"}),
+    ):
+        bucket = t.cast(t.Any, type("Bucket", (), {"options": S3Options.from_params(wanted)}))
+        assert s3_requests._headers(bucket, key, streamed=False) == headers

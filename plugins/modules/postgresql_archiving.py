@@ -186,7 +186,6 @@ error:
 """
 
 import contextlib
-import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -201,12 +200,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest import archiving, command, configuration
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.ending import end_archiving
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.restart import restart_server
-from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.server import (
-    ServerFacts,
-    alter_settings,
-    look_at_server,
-)
+from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.server import alter_settings, look_at_server
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.stanza import (
     StanzaPlan,
     make_stanza,
@@ -221,12 +217,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
-
-
-def _described(settings: t.Mapping[str, str | None], text: str | None) -> str:
-    lines = [f"{name} = {value}" for name, value in sorted(settings.items()) if value is not None]
-    shown = configuration.without_secrets(text) if text is not None else "no configuration\n"
-    return "\n".join(lines) + "\n\n" + shown
 
 
 class _Present:
@@ -290,8 +280,8 @@ class _Present:
                 "system_identifier": str(self.facts.system_id),
             },
             "diff": {
-                "before": _described(before, self.text_before),
-                "after": _described(self.wanted, self.text),
+                "before": configuration.described(before, self.text_before),
+                "after": configuration.described(self.wanted, self.text),
             },
         }
 
@@ -343,49 +333,9 @@ def _set_up(call: _Present, differing: dict[str, str], params: dict[str, t.Any],
 
 
 def _absent(module: AnsibleModule) -> dict[str, t.Any]:
-    params = module.params
-    component = check_component(params["component"])
-    address = address_from(params)
-    path = archiving.config_path(params["config_dir"], component)
-    facts: ServerFacts = look_at_server(address, component)
-    command_now = facts.configured["archive_command"]
-    wanted: dict[str, str | None] = {}
-    if f"--config={path}" in command_now:
-        wanted = {"archive_timeout": None, "archive_mode": None, "archive_command": None}
-        if facts.archiving:
-            wanted["archive_command"] = archiving.DISCARD
-    elif command_now == archiving.DISCARD and not facts.archiving:
-        wanted = {"archive_command": None}
-    text = configuration.read_configuration(path)
-    changed = bool(wanted) or text is not None
-    if changed and not module.check_mode:
-        if wanted:
-            alter_settings(address, component, wanted)
-        if text is not None:
-            # Last: until the server has let go of it, archive_command still needs it.
-            os.unlink(path)
-    restart = facts.archiving and (bool(wanted) or command_now == archiving.DISCARD)
-    return {
-        "changed": changed,
-        "message": _absent_message(changed, restart, module.check_mode),
-        "restart_required": restart,
-        "archived": None,
-        "diff": {
-            "before": _described({"archive_command": command_now}, text),
-            "after": _described({"archive_command": wanted.get("archive_command", command_now)}, None),
-        },
-    }
-
-
-def _absent_message(changed: bool, restart: bool, check_mode: bool) -> str:
-    if not changed:
-        said = "nothing of this component's archiving is set up in the server"
-    elif check_mode:
-        said = "the server would no longer archive, and its configuration would be removed"
-    else:
-        said = "the server no longer archives; what it had archived stays in the repository"
-    # With archive_mode on it goes on recycling its log through a command that keeps nothing.
-    return said + ("; archive_mode is off after its next restart" if restart else "")
+    component = check_component(module.params["component"])
+    path = archiving.config_path(module.params["config_dir"], component)
+    return end_archiving(address_from(module.params), component, path, module.check_mode)
 
 
 def main() -> None:

@@ -225,18 +225,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sre.runbooks.plugins.module_utils._clock import now, parse_duration, parse_time
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, RepositoryError, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.publish import Published, publish, stored_report
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_text import summary_lines
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.report import (
-    ComponentOutcome,
-    ReportContext,
-    build_report,
-)
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import RunRecord, close_run, load_run, new_run_id
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.report import build_report
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import close_run
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.told import context_from, outcome_from
 
 COMPONENT_OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str"},
@@ -257,83 +253,16 @@ COMPONENT_OPTIONS: dict[str, t.Any] = {
 }
 
 
-def outcome_of(given: dict[str, t.Any], problems: list[str]) -> ComponentOutcome:
-    """An unreadable objective is one more finding: it takes the report from nobody."""
-    name = given["name"]
-
-    def seconds(component: str, option: str, text: str | None) -> float | None:
-        try:
-            return parse_duration(text) if text else None
-        except InvalidInput as error:
-            # Where the runbook failed on the component, its message says so already.
-            if given["outcome"] != "failed":
-                problems.append(str(InvalidInput(f"{option}: {error.message}", component, error.expected, error.found)))
-            return None
-
-    return ComponentOutcome(
-        name=name,
-        engine=given["engine"] or "",
-        rpo_s=seconds(name, "rpo", given["rpo"]),
-        rto_s=seconds(name, "rto", given["rto"]),
-        interval_s=seconds(name, "interval", given["interval"]),
-        outcome=given["outcome"],
-        message=given["detail"] or "",
-        rpo_measured_s=given["rpo_measured_s"],
-        rto_measured_s=given["rto_measured_s"],
-        rows_lost=given["rows_lost"],
-        lost_rows=given["lost_rows"] or [],
-        probes=given["probes"] or [],
-        recovery_point=given["recovery_point"] or None,
-        hardware=given["hardware"] or {},
-        depends_on=given["depends_on"] or [],
-    )
-
-
-def describe(module: AnsibleModule, repository: Repository | None, problems: list[str]) -> ReportContext:
-    """The run as recorded or, without a record, as the parameters tell."""
-    params = module.params
-    record: RunRecord | None = None
-    if repository is not None and params["run_id"] and not module.check_mode:
-        try:
-            record = load_run(repository, params["run_id"])
-        except RunbookError as error:
-            problems.append(f"the run's record could not be read: {error}")
-    recorded = record is not None
-    if record is None:
-        started = parse_time(params["started"]) if params["started"] else now()
-        record = RunRecord(
-            run_id=params["run_id"] or new_run_id(params["runbook"], started),
-            runbook=params["runbook"],
-            environment=params["environment_name"],
-            started=started,
-            components=params["component_names"],
-            controller={"host": os.uname().nodename},
-            ansible_version=str(module.ansible_version),
-            operator=os.environ.get("SRE_RUNBOOKS_OPERATOR", ""),
-        )
-    record.scenario = params["scenario"] or record.scenario
-    record.participants = [*record.participants, *params["participants"]]
-    return ReportContext(
-        record=record,
-        finished=max(now(), record.started),
-        recorded=recorded,
-        check_mode=module.check_mode,
-        problems=problems,
-        sign_offs=params["sign_offs"],
-        retest_date=params["retest_date"],
-    )
-
-
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     problems: list[str] = []
-    outcomes = [outcome_of(given, problems) for given in params["components"] if given["name"]]
+    outcomes = [outcome_from(given, problems) for given in params["components"] if given["name"]]
     repository: Repository | None = None
     try:
         repository = open_repository(params["repository"], params["environment_name"], params["s3"])
     except RepositoryError as error:
         problems.append(f"the repository could not be used: {error}")
-    context = describe(module, repository, problems)
+    context = context_from(params, repository, problems, module.check_mode, str(module.ansible_version))
     report = None
     if context.recorded:
         # Killed or run again after it had reported: what is written stays, only the copies are made anew.

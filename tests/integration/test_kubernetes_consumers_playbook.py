@@ -112,6 +112,7 @@ def test_consumers_are_stopped_while_their_component_is_restored(shop: Shop) -> 
     assert code == 0 and shop.web["metadata"]["generation"] == before["metadata"]["generation"], output
     code, output = shop.restore()
     assert code == 0 and shop.colour == "green", output
+    assert "; its consumers were stopped for " in " ".join(output.split())
     after = shop.web
     assert after["spec"] == before["spec"] and after["status"]["availableReplicas"] == 2
     assert after["metadata"]["generation"] == before["metadata"]["generation"] + 2, "down and up once"

@@ -130,6 +130,13 @@ def option_of(text: str, name: str) -> str | None:
     return None
 
 
+def described(settings: t.Mapping[str, str | None], text: str | None) -> str:
+    """The server's settings and pgBackRest's configuration, for a diff; without secrets."""
+    lines = [f"{name} = {value}" for name, value in sorted(settings.items()) if value is not None]
+    shown = without_secrets(text) if text is not None else "no configuration\n"
+    return "\n".join(lines) + "\n\n" + shown
+
+
 def without_secrets(text: str) -> str:
     """The configuration for people and diffs."""
     hidden = ("cipher-pass", "-s3-key", "-s3-key-secret", "-s3-token")

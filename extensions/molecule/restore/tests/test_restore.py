@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+
 testinfra_hosts = ["local://"]  # not molecule's instances: it has none
 
 
@@ -26,3 +28,9 @@ def test_the_objectives_were_met(local, component):
     assert local.latest_report()["verdict"] == "met"
     database = component("flights_db")
     assert 0 < database["rto"]["measured_s"] <= database["rto"]["target_s"]
+
+
+def test_it_is_said_how_long_nobody_was_served(component):
+    """The sentence in the report's own words; the API was stopped around the swap and is a consumer."""
+    said = re.search(r"; its consumers were stopped for ([0-9.]+ (?:ms|s|m)\b.*)$", component("flights_db")["message"])
+    assert said, component("flights_db")["message"]

@@ -60,7 +60,7 @@ options:
     type: path
   connect_timeout:
     description:
-      - Seconds to wait for a connection.
+      - Seconds to wait for a connection; at least 30 to a server in a pod.
     type: int
     default: 10
   bin_dir:
@@ -98,6 +98,11 @@ options:
         description:
           - Port that the server listens on in the pod. O(login_port) by default.
         type: int
+      timeout:
+        description:
+          - How long a pod that is there may take to become ready, such as V(2m).
+        type: str
+        default: 1m
       kubeconfig:
         description:
           - Kubeconfig on the host where the module runs; several files as in E(KUBECONFIG).

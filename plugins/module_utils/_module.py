@@ -133,6 +133,7 @@ POSTGRESQL_OPTIONS: dict[str, t.Any] = {
             "pod": {"type": "str"},
             "pod_selector": {"type": "str"},
             "port": {"type": "int"},
+            "timeout": {"type": "str", "default": "1m"},
             **KUBERNETES_OPTIONS,
         },
     },

@@ -79,13 +79,43 @@ def test_two_ready_pods_are_one_too_many(kubernetes_cluster: KubernetesServer, p
     api = kubernetes_cluster.api
     api.create(database_pod("db-1"))
     try:
-        api.ready("Pod", "db-1", "shop")
+        api.ready("Pod", "db-1", "shop", seconds=120)
         params = {"environment_name": "local", **postgresql_system.params()}
         assert "db-0, db-1" in call_module("environment_marker", params)["msg"]
         by_name = {"environment_name": "local", **elsewhere(postgresql_system, pod="db-0")}
         assert "error" not in call_module("environment_marker", {**by_name, "confirm": "local"})
     finally:
         api.delete("v1", "Pod", "db-1", "shop")
+
+
+def test_it_is_probed_diagnosed_copied_and_drilled_as_one_on_a_host(
+    in_a_pod: Component, postgresql_system: PodServer, tmp_path: pathlib.Path
+) -> None:
+    server = in_a_pod.server
+    asked = {"kind": "postgresql", "user": "postgres", "password": server.password, "query": "SELECT 1", "expect": "1"}
+    asked["timeout"] = "60s"
+    probes = [{**asked, "transport": transport} for transport in (postgresql_system.transport, postgresql_system.transport | {"pod_selector": "app=nothing"})]  # fmt: skip
+    probed = call_module("probe", {"probes": probes, "fail": False})
+    assert [result["outcome"] for result in probed["results"]] == ["ok", "failed"], probed
+    assert "no pod" in str(probed["results"][1])
+
+    looked = call_module("postgresql_integrity_info", {"databases": ["flights"], **server.params()})
+    assert looked["verdict"] == "sound", looked
+    copied = call_module("postgresql_copy", {"dest": str(tmp_path / "copy"), **server.params()})
+    assert copied["changed"] and copied["copy"]["method"] == "online", copied
+    assert (tmp_path / "copy" / "PG_VERSION").is_file()
+    # The files of another server of this host are not those of one in a pod that does not answer.
+    closed = {
+        "dest": str(tmp_path / "other"),
+        "data_dir": str(tmp_path / "copy"),
+        **elsewhere(postgresql_system, port=1),
+    }
+    refused = call_module("postgresql_copy", closed)
+    assert refused["failed"] and "pod shop/db-0 port 1" in refused["msg"] and not (tmp_path / "other").exists()
+
+    assert in_a_pod.back_up()["changed"]
+    drilled = in_a_pod.drill(scratch_dir=str(in_a_pod.scratch))
+    assert not drilled.get("failed") and in_a_pod.newest().level == "asserted", drilled
 
 
 def test_a_way_that_breaks_in_the_middle_leaves_no_recovery_point(

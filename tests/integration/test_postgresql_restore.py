@@ -62,15 +62,16 @@ def load_difficult(component: Component) -> None:
 def test_everything_comes_back_and_the_old_is_kept(component: Component) -> None:
     load_difficult(component)
     component.create("flights", FLIGHTS)
-    component.mark()
-    component.back_up()
+    for result in (component.mark(), component.back_up()):
+        assert "error" not in result, result["msg"]
     before = {name: state(component.server, name) for name in (DIFFICULT, "flights")}
     component.server.execute(f"DROP TABLE hen CASCADE; ALTER DATABASE {quoted(DIFFICULT)} RESET ALL", DIFFICULT)
     component.server.execute(f"COMMENT ON DATABASE {quoted(DIFFICULT)} IS NULL")
     component.server.execute("DELETE FROM f", "flights")
 
     predicted = component.restore(check=True)
-    assert predicted["changed"] and component.databases() == {DIFFICULT, "flights"}
+    assert predicted["changed"], predicted
+    assert component.databases() == {DIFFICULT, "flights"}
     done = component.restore()
     assert done["changed"], done
     assert {name: state(component.server, name) for name in before} == before

@@ -84,6 +84,8 @@ def plan(address: PostgresqlAddress, data_dir: str | None, bin_dir: str | None) 
             tool = os.path.join(tools.bin_dir, "pg_basebackup")
             return Plan("online", int(row[0]) if row else 0, tool, dict(spaces))
     except ConnectionFailed as error:
+        if address.way is not None:
+            raise  # no directory of this host is that of a server in a pod
         if data_dir is None:
             error.next_command = (
                 "set component_data_path in the inventory, so that a stopped server's files can be copied"

@@ -38,6 +38,8 @@ SESSION_SETTINGS = (
 # From the first statement on: a timeout of some milliseconds, set for a database, would end the one that lifts it.
 _OPTIONS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 _UNDEFINED_OBJECT = "42704"
+#: Seconds for a connection through a cluster's API, at least.
+_TUNNEL_TIMEOUT_S = 30
 
 
 class Way(t.Protocol):
@@ -137,7 +139,8 @@ def address_from(params: t.Mapping[str, t.Any]) -> PostgresqlAddress:
         database=params.get("login_db") or "postgres",
         ssl_mode=params.get("ssl_mode") or "prefer",
         ca_cert=params.get("ca_cert"),
-        connect_timeout=params.get("connect_timeout") or 10,
+        # The first bytes may be late where an API server and a kubelet are asked before: the tunnel says itself when it fails.
+        connect_timeout=max(params.get("connect_timeout") or 10, _TUNNEL_TIMEOUT_S if way is not None else 0),
         way=way,
     )
 

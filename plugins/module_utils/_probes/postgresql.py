@@ -212,7 +212,8 @@ def _transport(options: dict[str, t.Any]) -> dict[str, t.Any] | None:
 def _way(transport: dict[str, t.Any]) -> Way:
     from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pod_port import way_to
 
-    return way_to(transport)
+    # A probe asks how things are, not how they will be.
+    return way_to({**transport, "timeout": "0"})
 
 
 def _read(path: str) -> str:

@@ -15,6 +15,7 @@ import subprocess
 
 import pytest
 
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
 from tests.servers.kubernetes.api import wait
 from tests.servers.kubernetes.server import KubernetesServer, command
@@ -173,6 +174,12 @@ def test_selections_and_what_belongs_to_no_namespace(site: Site) -> None:
     done = site.back_up(scope="selection", selector="app=shop", component="selected")
     assert done["changed"], done
     assert done["plan"]["kinds"] == {"configmaps": 1, "deployments.apps": 1}
+    # Labels that nothing carries, and labels that only what controllers make carries: no backup of nothing.
+    for selector in ("app=shopp", "app=web"):
+        nothing = site.back_up(scope="selection", selector=selector, component="nothing")
+        assert "there is nothing to back up" in nothing["msg"], nothing
+        assert "component_kubernetes_selector" in nothing["error"]["next_command"]
+    assert not list_points(site.repository, "nothing").points
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "shop:reader"}}
     api.apply({**role, "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]})
     done = site.back_up(scope="cluster", namespace=None, component="cluster")

@@ -247,6 +247,8 @@ def test_a_backup_is_whole_and_its_identity_changes_nothing(
     site = Site(installed, namespace, tmp_path)
     taken = site.back_up(kubeconfig=path)
     assert taken["changed"] and not taken.get("failed"), taken
+    mistyped = site.back_up(kubeconfig=path, namespace=f"{namespace}-2", force=True)
+    assert "there is no namespace" in mistyped["msg"] and "rbac-namespace.yml" in mistyped["msg"], mistyped
     stored = site.stored(site.points()[0])
     assert stored == site.live() and set(stored) >= {"deployments", "secrets", "namespaces", "rolebindings"}
     refused(lambda: api.create(workloads.deployment("new", namespace)))

@@ -23,7 +23,13 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.coverage 
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery import Kind
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.guide import restore_guide
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.helm import Releases
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.scope import SCOPES, Home, Scope, scope_from
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.scope import (
+    SCOPES,
+    Home,
+    Scope,
+    nothing_there,
+    scope_from,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.taking import Taken, Taking, secrets_refused
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volumes import (
     HELPER_IMAGE,
@@ -123,6 +129,8 @@ class KubernetesEngine:
         if self._scope.kind == "namespace" and self._scope.namespace:
             Home(self._cluster, self._scope.namespace)
         coverage = find_coverage(self._cluster, self._scope, self._excluded, self._jobs)
+        if self._scope.kind == "selection" and not any(coverage.estimates.values()):
+            raise nothing_there(self._scope)
         if coverage.estimates.get(SECRETS) and not self._encrypted:
             raise secrets_refused()
         return KubernetesPlan(self._scope, version, coverage)
@@ -157,6 +165,8 @@ class KubernetesEngine:
                     raise
             objects, owned = sum(kind.count for kind in taken), sum(kind.owned for kind in taken)
             step.facts.update(kinds=len(taken), objects=objects, left_to_controllers=owned)
+        if not objects:
+            raise nothing_there(self._scope)
         content = {"kubernetes": self._content(plan, taken, taking.releases)}
         if home is not None and self._scope.namespace:
             with recorder.step("take volumes", scope=self._scope.words) as step:

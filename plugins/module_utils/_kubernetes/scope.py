@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput, Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster, quoted
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery import Kind
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import Forbidden
 
 SCOPES = ("namespace", "selection", "cluster")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -65,6 +66,16 @@ def _wrong(expected: str, found: str) -> InvalidInput:
     return InvalidInput("the component's scope is not usable", expected=expected, found=found, next_command=_INVENTORY)
 
 
+def nothing_there(scope: Scope) -> Refused:
+    """The refusal of a recovery point that would hold no object: whoever mistypes labels would have backups of nothing."""
+    return Refused(
+        f"there is nothing to back up: no object is content of {scope.words}",
+        expected="one at least",
+        found="none, or only what controllers make",
+        next_command=_INVENTORY,
+    )
+
+
 class Home:
     """The namespace of a component: that it is there and stays there while it is read."""
 
@@ -74,7 +85,16 @@ class Home:
         self._uid = self.obj["metadata"].get("uid")
 
     def _standing(self) -> dict[str, t.Any]:
-        found = self._cluster.find(f"/api/v1/namespaces/{quoted(self._namespace)}")
+        try:
+            found = self._cluster.find(f"/api/v1/namespaces/{quoted(self._namespace)}")
+        except Forbidden as error:
+            raise Refused(
+                f"there is no namespace {self._namespace}, or this identity may not see it",
+                expected=f"the namespace at {self._cluster.place}, and rights in it",
+                found=error.api_message or error.reason,
+                next_command="correct component_kubernetes_namespace, or let the identities work there:"
+                f" kubectl apply --namespace {self._namespace} -f extensions/kubernetes/rbac-namespace.yml",
+            ) from None
         if found is None:
             raise Refused(
                 f"there is no namespace {self._namespace}",

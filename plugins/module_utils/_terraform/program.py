@@ -11,8 +11,8 @@ import dataclasses
 import json
 import os
 import re
-import signal
 import shutil
+import signal
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock, _process

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import secrets
@@ -15,6 +16,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import waiting
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import quoted
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import NotFound
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import (
     describe_holder,
     provably_alive,
@@ -75,7 +77,8 @@ class ScratchNamespaces:
         if found is None:
             return
         if not found["metadata"].get("deletionTimestamp"):
-            self._cluster.delete(path, {"preconditions": {"uid": found["metadata"]["uid"]}})
+            with contextlib.suppress(NotFound):  # another drill's run was faster
+                self._cluster.delete(path, {"preconditions": {"uid": found["metadata"]["uid"]}})
         waiting.await_namespace_gone(self._cluster, name, self._timeout_s, self._progress, self._component)
 
     def remove_leftovers(self) -> list[str]:

@@ -100,6 +100,16 @@ def test_what_was_scaled_keeps_its_count() -> None:
     assert desired(obj)["spec"]["replicas"] == 7
 
 
+def test_a_port_of_the_node_in_a_list_that_was_set_as_a_whole_was_meant() -> None:
+    port = {"port": 80, "protocol": "TCP", "nodePort": 30080}
+    spec = {"type": "NodePort", "ports": [port]}
+    whole = live("Service", managed={"terraform": fields("spec.ports")}, spec=spec)
+    assert desired(whole)["spec"]["ports"] == [port]
+    item = 'spec|ports|k:{"port":80,"protocol":"TCP"}|port'
+    by_item = live("Service", managed={"kubectl": fields(item)}, spec=spec)
+    assert "nodePort" not in desired(by_item)["spec"]["ports"][0]
+
+
 def test_plain_data_called_status_stays() -> None:
     obj = live("Thing", "example.com/v1", {"operator": fields("status.phase")}, status={"phase": "Ready"})
     assert desired(obj)["status"] == {"phase": "Ready"}

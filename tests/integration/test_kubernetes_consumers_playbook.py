@@ -60,6 +60,12 @@ class Shop:
     def damage(self) -> None:
         self.api.patch(config_map("settings", self.namespace), {"data": {"colour": "red"}})
 
+    def break_web(self) -> None:
+        """It never comes up again."""
+        broken = [{"name": "app", "image": "test/image-missing:1"}]
+        strategy = {"type": "Recreate", "rollingUpdate": None}
+        self.api.patch(self.web, {"spec": {"template": {"spec": {"containers": broken}}, "strategy": strategy}})
+
     @property
     def colour(self) -> str:
         return str(self.api.get("v1", "ConfigMap", "settings", self.namespace)["data"]["colour"])
@@ -69,12 +75,14 @@ class Shop:
         return self.api.get("apps/v1", "Deployment", "web", self.front)
 
     def start_restore(self, *arguments: str) -> subprocess.Popen[str]:
+        return self.start("restore_components", f"--extra-vars=restore_confirm={COMPONENT}", *arguments)
+
+    def start(self, playbook: str, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [
                 os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
                 f"--inventory={self._inventory}",
-                "sre.runbooks.restore_components",
-                f"--extra-vars=restore_confirm={COMPONENT}",
+                f"sre.runbooks.{playbook}",
                 *arguments,
             ],
             cwd=self._directory,
@@ -90,14 +98,21 @@ class Shop:
         )
 
     def restore(self, *arguments: str) -> tuple[int, str]:
-        process = self.start_restore(*arguments)
-        output = process.communicate(timeout=300)[0]
-        return process.returncode, output
+        return ended(self.start_restore(*arguments))
+
+    def rebuild(self) -> tuple[int, str]:
+        return ended(self.start("rebuild_environment", "--extra-vars=rebuild_confirm=local"))
 
     def events(self) -> list[str]:
         """The steps of the newest report's timeline."""
         report = max((self._directory / "reports").glob("*Z-*/report.json"), key=os.path.getmtime)
         return [str(event["step"]) for event in t.cast("list[Object]", json.loads(report.read_text())["timeline"])]
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Its exit code and everything on the screen."""
+    output = process.communicate(timeout=300)[0]
+    return process.returncode, output
 
 
 @pytest.fixture
@@ -145,19 +160,19 @@ def test_a_killed_restore_is_finished_by_the_next(shop: Shop) -> None:
 
 def test_a_consumer_that_does_not_come_back_fails_the_run_but_not_the_restore(shop: Shop) -> None:
     shop.damage()
-    broken = [{"name": "app", "image": "test/image-missing:1"}]
-    shop.api.patch(
-        shop.web,
-        {
-            "spec": {
-                "template": {"spec": {"containers": broken}},
-                "strategy": {"type": "Recreate", "rollingUpdate": None},
-            }
-        },
-    )
+    shop.break_web()
     code, output = shop.restore()
     assert code != 0 and shop.colour == "green", output
     assert "restored, but its consumers did not start" in output and "ImagePullBackOff" in output, output
+    assert shop.web["spec"]["replicas"] == 2
+
+
+def test_a_rebuild_does_not_hide_a_consumer_that_does_not_come_back(shop: Shop) -> None:
+    shop.api.delete("v1", "ConfigMap", "settings", shop.namespace)
+    shop.break_web()
+    code, output = shop.rebuild()
+    assert code != 0 and shop.colour == "green", output
+    assert "rebuilt, but its consumers did not start" in output and "ImagePullBackOff" in output, output
     assert shop.web["spec"]["replicas"] == 2
 
 

@@ -145,6 +145,33 @@ with store.writer("a/b") as target:
     assert hidden(store) == []
 
 
+def test_a_power_cut_takes_nothing_back(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kill shows a missing fsync: the bytes before the name, then every directory that got an entry or lost one."""
+    done: list[tuple[str, str]] = []
+    real = {"fsync": os.fsync, "link": os.link, "unlink": os.unlink}
+
+    def noting(name: str, path_of: t.Callable[..., str]) -> None:
+        def call(*arguments: t.Any) -> None:
+            done.append((name, os.path.relpath(path_of(*arguments), store.path)))
+            real[name](*arguments)
+
+        monkeypatch.setattr(os, name, call)
+
+    noting("fsync", lambda descriptor: os.readlink(f"/proc/self/fd/{descriptor}"))
+    noting("link", lambda _hidden, path: path)
+    noting("unlink", lambda path: path)
+    store.create("kept", b"x")
+    done.clear()
+    store.create("points/one/manifest.json", b"content")
+    (linked,) = (number for number, (name, _path) in enumerate(done) if name == "link")
+    before, after = done[:linked], done[linked + 1 :]
+    assert [name for name, path in before if path.startswith(INCOMING)] == ["fsync"], done
+    assert {path for name, path in after if name == "fsync"} >= {"points/one", "points", "."}, done
+    done.clear()
+    store.delete("points/one/manifest.json")
+    assert done == [("unlink", "points/one/manifest.json"), ("fsync", ".")]
+
+
 def test_a_living_writer_is_not_swept(store: FileStore) -> None:
     with store.writer("a/b") as target:
         target.write(b"content")

@@ -154,7 +154,7 @@ def test_absent_is_told_from_forbidden() -> None:
 @pytest.mark.parametrize(
     ("message", "next_command"),
     [
-        ('secrets is forbidden: User "anna" cannot create resource "secrets"', "grant the verb"),
+        ('secrets is forbidden: User "anna" cannot create resource "secrets"', "grant it the verb"),
         ('pods "web" is forbidden: exceeded quota: small, requested: pods=1', "raise the quota"),
         ('pods "web" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot', "lower it"),
         ("unable to create new content in namespace shop because it is being terminated", "wait until it is gone"),

@@ -158,8 +158,7 @@ def _way_out(status: int, reason: str, place: str, message: str) -> tuple[str, s
                 return expected, next_command
         return (
             f"an identity that {place} lets do so",
-            "use the identity that is made for this (docs/kubernetes.md: Rights), or grant it the verb:"
-            " kubectl auth can-i --list",
+            "use the identity that is made for this (docs/kubernetes.md), or grant it the verb: kubectl auth can-i --list",
         )
     if status in (429, 500, 502, 503, 504):
         return (

@@ -151,8 +151,10 @@ class _Connection:
                 if not data:
                     break
                 self._channels.send(_DATA, data)
-        except (OSError, StreamBroken):
-            pass  # the other direction says why
+        except StreamBroken:
+            return  # the other direction has still to read what was said before the end, and says why
+        except OSError:
+            pass
         # Neither channel can say that only one direction has ended.
         self._ended_here = True
         self._channels.close()

@@ -10,6 +10,7 @@ again and again rather than watching, which survives every fault of the API serv
 
 from __future__ import annotations
 
+import http.client
 import os
 import pathlib
 import shutil
@@ -102,6 +103,9 @@ class Storage:
         except ApiFault as fault:
             if fault.status not in _NOT_NOW:  # somebody else was faster; the next round sees it as it is then
                 raise
+        except (KeyError, IndexError) as error:
+            # It is not yet, or no longer, what it was listed as; the others have their turn all the same.
+            print(f"{step.__name__}: {error!r}", file=sys.stderr, flush=True)
 
     def _serves_snapshots(self) -> bool:
         try:
@@ -251,8 +255,8 @@ def main() -> None:
     while True:
         try:
             storage.act()
-        except (ApiFault, OSError) as error:
-            print(error, file=sys.stderr, flush=True)
+        except (ApiFault, OSError, http.client.HTTPException, ValueError) as error:
+            print(repr(error), file=sys.stderr, flush=True)
             time.sleep(1)
         time.sleep(0.2)
 

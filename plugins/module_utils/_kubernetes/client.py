@@ -24,6 +24,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors im
     Unreachable,
     clean,
     explain,
+    waits_for_webhook,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.retries import Attempts, Patience, may_repeat
 
@@ -35,6 +36,8 @@ STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 #: The most bytes of one answer: ten times what etcd would hold in one list of ours.
 ANSWER_LIMIT = 512 << 20
+#: A webhook that is down is not back in a moment, and request after request would wait for it while nobody is served.
+_WEBHOOK_ATTEMPTS = 3
 
 Query = t.Mapping[str, "str | int | bool | None"]
 
@@ -212,6 +215,8 @@ class Cluster:
                 if not may_repeat(method, answer.status, failure.reason, ours=ours and not failure.causes):
                     raise failure
                 retry_after = answer.headers.get("retry-after")
+            if attempts.made >= _WEBHOOK_ATTEMPTS and waits_for_webhook(failure):
+                raise failure
             if not attempts.again(retry_after):
                 failure.found = f"{failure.found}, after {attempts.made} attempts in {self.patience.retry_s:g} s"
                 raise failure

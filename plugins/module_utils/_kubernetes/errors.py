@@ -146,6 +146,16 @@ _FORBIDDEN = (
 )
 
 
+#: The API server answers, and what it has to ask first does not.
+_WEBHOOK = "failed calling webhook"
+_WEBHOOK_KINDS = "validatingwebhookconfigurations,mutatingwebhookconfigurations"
+
+
+def waits_for_webhook(failure: ApiFailure) -> bool:
+    """Whether an admission webhook that does not answer is the reason."""
+    return _WEBHOOK in failure.api_message
+
+
 def _way_out(status: int, reason: str, place: str, message: str) -> tuple[str, str | None]:
     if status == 401:
         return (
@@ -159,6 +169,11 @@ def _way_out(status: int, reason: str, place: str, message: str) -> tuple[str, s
         return (
             f"an identity that {place} lets do so",
             "use the identity that is made for this (docs/kubernetes.md), or grant it the verb: kubectl auth can-i --list",
+        )
+    if _WEBHOOK in message:
+        return (
+            "the admission webhook to answer",
+            f"mend what serves it (kubectl get {_WEBHOOK_KINDS}), then: the same command",
         )
     if status in (429, 500, 502, 503, 504):
         return (

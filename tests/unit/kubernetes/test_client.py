@@ -37,6 +37,18 @@ def test_patience_ends_and_says_so() -> None:
         assert len(fake.asked) > 2
 
 
+def test_a_webhook_that_is_down_is_named_soon() -> None:
+    """Every request that it is asked about would spend the whole patience on it."""
+    said = 'Internal error occurred: failed calling webhook "policy.example.com": connection refused'
+    with fake_cluster(replies(status(500, "InternalError", said))) as (cluster, fake):
+        with pytest.raises(errors.Unreachable) as caught:
+            cluster.update(f"{PATH}/a", {"metadata": {"name": "a"}})
+        assert len(fake.asked) == 3
+        assert "policy.example.com" in str(caught.value) and "mend what serves it" in str(caught.value.next_command)
+    with fake_cluster(replies(status(500, "InternalError", said), OK)) as (cluster, fake):
+        assert cluster.update(f"{PATH}/a", {"metadata": {"name": "a"}})
+
+
 def test_retry_after_is_honoured() -> None:
     with fake_cluster(replies((429, {}, {"Retry-After": "1"}), OK)) as (cluster, _fake):
         assert cluster.get(PATH)

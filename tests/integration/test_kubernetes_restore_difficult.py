@@ -339,6 +339,7 @@ def test_beside_in_another_namespace(shop: KubernetesComponent) -> None:
     other = f"{shop.namespace}-beside"
     done = succeeded(shop.restore(confirm=None, target_namespace=other))
     assert done["kept"] is None and shop.newest().level == "verified"
+    assert f"in the namespace {other}, and what is live was left alone" in done["message"]
     assert api.get("v1", "ConfigMap", "settings", other)["data"] == {"url": f"http://web.{other}.svc"}
     assert shop.get("v1", "ConfigMap", "settings")["data"] == {"url": "other"}
     assert not shop.restore(confirm=None, target_namespace=other)["changed"]

@@ -134,7 +134,9 @@ class Restore:
             points, passed_over, lambda point: self._restore(point, lease, prover), prover, self.warnings
         )
         facts = told(choices, self._repository.store.now())
-        facts["message"] = "; ".join(part for part in (facts["message"], result.pop("told", "")) if part)
+        beside = self._request.target_namespace
+        where = f"in the namespace {beside}, and what is live was left alone" if beside else ""
+        facts["message"] = "; ".join(part for part in (facts["message"], where, result.pop("told", "")) if part)
         return {**result, **facts}
 
     # -- one point ---------------------------------------------------------------------------------------------------

@@ -28,12 +28,12 @@ class ClaimFiles:
         self._write(self._noted() | set(claims))
 
     def kept(self) -> list[str]:
-        """The claims in which former restores may have put something aside."""
-        return sorted(self._noted()) if self._namespace else []
+        """The claims that are there, in which former restores may have put something aside."""
+        return sorted(claim for claim in self._noted() if self._is_there(claim)) if self._namespace else []
 
     def release(self) -> list[str]:
         """Remove what former restores put aside; the claims in which there was anything."""
-        entries = [{"claim": claim, "mode": "files"} for claim in self.kept() if self._is_there(claim)]
+        entries = [{"claim": claim, "mode": "files"} for claim in self.kept()]
         released = volumes.release_volumes(self._cluster, self._namespace, entries, self._image)
         self._write(())
         return released

@@ -68,7 +68,11 @@ _ANYTHING = (
     " | head -n 1"
 )
 _PREPARE = rf"rm -rf {RESTORING} && mkdir {RESTORING}"
-_SPACE = "df -Pk . | tail -n 1 | { read -r _ _ _ free _; echo $free; }"
+# What a killed restore had prepared takes no room from the next one. Not while a swap is under way: then it is the data.
+_SPACE = (
+    f"[ -e {_PHASE} ] || rm -rf {RESTORING} || exit 1; df -Pk . | tail -n 1 | {{ read -r _ _ _ free _; echo $free; }}"
+)
+_RELEASE = f'for kept in {BEFORE}-*; do [ -e "$kept" ] || continue; rm -rf "$kept" || exit 1; echo removed; done'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +122,10 @@ class VolumeReading:
 
 
 def require_space(place: Mounted, claim: str, needed: int) -> None:
-    """Raise :class:`Refused` unless the volume has room for ``needed`` bytes beside what it holds."""
+    """Raise :class:`Refused` unless the volume has room for ``needed`` bytes beside what it holds.
+
+    What a killed restore had prepared there is removed first.
+    """
     said = run_in_pod(place.container, _there(place, _SPACE), f"asking for the free space of claim {claim}").strip()
     if said.isdigit() and int(said) * 1024 < needed * _HEADROOM:
         raise Refused(
@@ -187,9 +194,19 @@ def holds_nothing(place: Mounted, claim: str) -> bool:
 
 
 def release(place: Mounted, claim: str) -> bool:
-    """Remove what former restores kept; whether there was anything."""
-    script = f'for kept in {BEFORE}-*; do [ -e "$kept" ] || continue; rm -rf "$kept"; echo removed; done'
-    return bool(run_in_pod(place.container, _there(place, script), f"releasing the former files of claim {claim}"))
+    """Remove what former restores kept; whether there was anything.
+
+    :raises Refused: a swap was begun and not ended: what is kept may be half of what the volume held.
+    :raises EngineError: something could not be removed.
+    """
+    if swapping(place, claim):
+        raise Refused(
+            f"a restore of claim {claim} was interrupted while it swapped; what is kept there is not released yet",
+            expected="a restore that has ended",
+            found=f"{_PHASE} in the claim",
+            next_command="restore once more, which ends it; then: the same command",
+        )
+    return bool(run_in_pod(place.container, _there(place, _RELEASE), f"releasing the former files of claim {claim}"))
 
 
 def _there(place: Mounted, script: str, *words: str) -> list[str]:

@@ -65,8 +65,8 @@ def mounted(cluster: Cluster, namespace: str, claim: str, image: str, fresh: boo
     :arg image: of the helper pod; it needs sh, tar, find, df, sha256sum, wc, tee and dd, as busybox and most have.
     :raises EngineError: the helper pod does not become ready.
     """
-    users = [] if fresh else users_of(cluster, namespace, claim)
-    found = _first_place(cluster, namespace, users, claim)
+    users = users_of(cluster, namespace, claim)
+    found = None if fresh else _first_place(cluster, namespace, users, claim)
     if found is not None:
         yield found
         return

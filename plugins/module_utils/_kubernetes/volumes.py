@@ -290,6 +290,8 @@ def fill_volumes(
             listing.seek(0)
             compare(place, claim, listing)
             check()
+            # Writing may have taken hours, and somebody may have come since.
+            refuse_users(cluster, namespace, claim)
             kept = swap(place, claim, point.point_id, entry.get("root"))
         done.append({"claim": claim, "changed": True, "kept": kept})
     return done
@@ -302,7 +304,8 @@ def release_volumes(
     released = []
     for entry in entries:
         if entry["mode"] == "files":
-            with mounted(cluster, namespace, entry["claim"], image) as place:
+            # Never in the pod of whoever has the claim, who seldom may remove what we put aside.
+            with mounted(cluster, namespace, entry["claim"], image, fresh=True) as place:
                 if release(place, entry["claim"]):
                     released.append(str(entry["claim"]))
     return released

@@ -23,6 +23,10 @@ options:
     type: list
     elements: str
     required: true
+  only_near:
+    description: Leave out those that are not all but a known one; others may be somebody else's.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -45,7 +49,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 
-def unknown_names(names: t.Any, known: t.Any) -> list[str]:
+def unknown_names(names: t.Any, known: t.Any, only_near: bool = False) -> list[str]:
     """Those of ``names`` that are not among ``known``, in words."""
     for given in (names, known):
         if isinstance(given, str) or not all(isinstance(name, str) for name in given):
@@ -53,8 +57,9 @@ def unknown_names(names: t.Any, known: t.Any) -> list[str]:
     found = []
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
-            found.append(f"{name} (did you mean {near[0]}?)" if near else str(name))
+            near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.9 if only_near else 0.75)
+            if near or not only_near:
+                found.append(f"{name} (did you mean {near[0]}?)" if near else str(name))
     return found
 
 

@@ -289,6 +289,14 @@ MISSPELT: dict[str, tuple[str, dict[str, str]]] = {
         '{"repository_s3": {"endpont_url": "http://127.0.0.1:1"}}',
         {"expected": "endpoint_url", "found": "endpont_url (did you mean endpoint_url?)", "next": "repository_s3"},
     ),
+    "target": (
+        "restore_target_tiem=2026-11-21T05:00:00Z",
+        {"found": "restore_target_tiem (did you mean restore_target_time?)", "next": "correct the name"},
+    ),
+    "value with a space": (
+        "restore_target_time=2026-11-21 05:00:00+00:00",
+        {"expected": "name=value", "found": "1 word that belongs to no name", "next": "-e \"name='the whole value'\""},
+    ),
 }
 
 

@@ -368,7 +368,7 @@ class PitrRestore:
             }
         return {
             "message": f"{live.data} was restored to {record['target']} at {record['restored_at']} already"
-            " (force restores again)",
+            " (with -e restore_force=true, force: true of the module, it is restored again)",
             "recovery_point": None,
             "proof": record["proof"],
             "timeline": record["timeline"],

@@ -354,7 +354,8 @@ class Restore:
             "kept": [item.facts() for item in restored.kept_databases(session, self._component)],
             "released": [],
             **self._choices(passed_over),
-            "message": f"{names_text} were restored from {point.point_id} before; force: true restores them again"
+            "message": f"{names_text}: restored from {point.point_id} before, and left as it is now;"
+            " with -e restore_force=true (force: true of the module) it is restored again"
             if shown
             else f"{names_text} run already and satisfy the component's assertions; only what is missing is restored",
         }

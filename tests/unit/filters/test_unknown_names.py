@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -21,11 +22,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 def test_the_nearest_name_is_told() -> None:
     known = ["component_rpo", "component_rto", "component_data_path"]
     given = ["component_rpo", "component_data_pth", "component_quite_another"]
+    given_near = ["component_data_pth (did you mean component_data_path?)"]
     assert unknown_names(given, known) == [
         "component_data_pth (did you mean component_data_path?)",
         "component_quite_another",
     ]
     assert unknown_names([], known) == []
+    assert unknown_names(given, known, only_near=True) == given_near
 
 
 def test_texts_are_no_lists() -> None:
@@ -36,3 +39,22 @@ def test_texts_are_no_lists() -> None:
 def test_the_role_knows_every_key_of_the_modules_option() -> None:
     known = yaml.safe_load((ROOT / "roles/run/vars/main.yml").read_text(encoding="utf-8"))["__run_s3_keys"]
     assert known == sorted(S3_OPTION["options"])
+
+
+def test_every_variable_of_a_playbook_is_known() -> None:
+    variables = yaml.safe_load((ROOT / "roles/run/vars/main.yml").read_text(encoding="utf-8"))
+    known = set(variables["__run_variables"])
+    for role in variables["__run_roles"]:
+        specification = (ROOT / "roles" / role / "meta/argument_specs.yml").read_text(encoding="utf-8")
+        for entry in yaml.safe_load(specification)["argument_specs"].values():
+            known |= set(entry.get("options") or {})
+    name = re.compile(r"(?<![\w./])(?:" + "|".join(variables["__run_prefixes"]) + r")_[a-z0-9_]+(?=[\s)}|'])")
+    files = [*ROOT.glob("playbooks/*.yml"), *ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("roles/*/vars/*.yml")]
+    read = {
+        found
+        for file in files
+        for expression in re.findall(r"{{.*?}}", file.read_text(encoding="utf-8"), re.DOTALL)
+        for found in name.findall(re.sub(r"'[^']*'", "''", expression))
+    }
+    assert len(read) > 40
+    assert read <= known, f"add to __run_variables of roles/run/vars/main.yml: {sorted(read - known)}"

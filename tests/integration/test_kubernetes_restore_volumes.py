@@ -142,7 +142,7 @@ def test_files_that_somebody_has_open_keep_everything_as_it_is(shop: Shop) -> No
     assert (shop.colour, shop.file) == ("blue", "lost")
     done = shop.restore(volumes="missing")
     assert actions(done) == {"data": "left"} and (shop.colour, shop.file) == ("red", "lost")
-    assert "claims data keep what they hold" in done["message"] and shop.newest().level == "verified"
+    assert "claims data keep what they hold" in done["message"] and shop.newest().level == "taken"
 
 
 def test_a_claim_that_nobody_can_look_into_is_named(shop: Shop) -> None:

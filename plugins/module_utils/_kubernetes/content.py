@@ -77,6 +77,11 @@ class Recorded:
         """Objects in all."""
         return sum(count for _name, count in self.objects.values())
 
+    @property
+    def is_all(self) -> bool:
+        """Whether who has read :attr:`objects` has read all that is stored: files of claims are stored beside them."""
+        return all(volume.get("mode") != "files" for volume in self.volumes)
+
 
 def recorded(point: RecoveryPoint) -> Recorded:
     """Read the manifest. Raises :class:`InvalidInput` for another engine's, :class:`IntegrityError` for what we don't write."""

@@ -148,8 +148,9 @@ class _NamespaceAttempt(Attempt):
         with phases.phase("read", recovery_point=self.point.point_id):
             began = time.monotonic()
             content = read_content(self._drill.repository, self.point, self._identities, self._drill.progress)
-        details = {"objects": len(self.point.objects), "bytes": self.point.size, "read_by": "drill"}
-        self._drill.prover.succeeded(self.point, "verified", time.monotonic() - began, details)
+        if self._recorded.is_all:
+            details = {"objects": len(self.point.objects), "bytes": self.point.size, "read_by": "drill"}
+            self._drill.prover.succeeded(self.point, "verified", time.monotonic() - began, details)
         with phases.phase("rewrite"):
             content, watched = self._rewritten(content)
         with phases.phase("apply") as step:

@@ -52,6 +52,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose impo
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.fallback import restore_first_good, told
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.phases import Phases
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import Prover, exclusive
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.at_a_glance import require_readable
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.hardware import describe_hardware
 
@@ -85,6 +86,8 @@ class Restore:
         self._target = Target(request, repository, cluster)
         self._claims = ClaimFiles(cluster, request.component, self._target.namespace, request.helper_image)
         self._began = time.monotonic()
+        #: Points with what each attempt overwrote: one that failed half way has overwritten something, too.
+        self._kept: list[str] = []
         self.warnings: list[str] = []
 
     def run(self, check_mode: bool = False) -> dict[str, t.Any]:
@@ -134,9 +137,15 @@ class Restore:
             points, passed_over, lambda point: self._restore(point, lease, prover), prover, self.warnings
         )
         facts = told(choices, self._repository.store.now())
-        beside = self._request.target_namespace
-        where = f"in the namespace {beside}, and what is live was left alone" if beside else ""
-        facts["message"] = "; ".join(part for part in (facts["message"], where, result.pop("told", "")) if part)
+        beside = self._request.target_namespace if self._target.beside else None
+        earlier = [point_id for point_id in self._kept if point_id != result["kept"]]
+        parts = [
+            facts["message"],
+            f"in the namespace {beside}, and what is live was left alone" if beside else "",
+            result.pop("told", ""),
+            f"what an attempt before this one overwrote is in {', '.join(earlier)}" if earlier else "",
+        ]
+        facts["message"] = "; ".join(part for part in parts if part)
         return {**result, **facts}
 
     # -- one point ---------------------------------------------------------------------------------------------------
@@ -144,7 +153,7 @@ class Restore:
     def _restore(self, point: RecoveryPoint, lease: Lease | None, prover: Prover) -> dict[str, t.Any]:
         request, target = self._request, self._target
         recorded = target.require_same_scope(point)
-        content = target.placed(self._read(point, prover))
+        content = target.placed(self._read(point, recorded, prover))
         if target.namespace:
             patience = request.timeout if lease else 0.0
             waiting.await_namespace_gone(self._cluster, target.namespace, patience, self._progress, request.component)
@@ -185,23 +194,21 @@ class Restore:
                     Encoding(recipients=request.recipients),
                     request.run_id,
                 )
+                self._kept.append(outcome.kept.point_id)
                 step.facts.update(recovery_point=outcome.kept.point_id, objects=len(overwritten))
             self._phases.reached("kept")
         final = self._carry_out(outcome, content, lease)
         self._prove(outcome, final, prover)
         return result_of(outcome, changed=True)
 
-    def _read(self, point: RecoveryPoint, prover: Prover) -> Content:
+    def _read(self, point: RecoveryPoint, recorded: Recorded, prover: Prover) -> Content:
         with self._phases.phase("read", recovery_point=point.point_id) as step:
             began = time.monotonic()
             content = read_content(self._repository, point, self._identities, self._progress)
             step.facts.update(objects=sum(map(len, content.values())), bytes=point.size)
-        prover.succeeded(
-            point,
-            "verified",
-            time.monotonic() - began,
-            {"objects": len(point.objects), "bytes": point.size, "read_by": "restore"},
-        )
+        if recorded.is_all:
+            details = {"objects": len(point.objects), "bytes": point.size, "read_by": "restore"}
+            prover.succeeded(point, "verified", time.monotonic() - began, details)
         return content
 
     def _look_at_volumes(self, point: RecoveryPoint, recorded: Recorded, lease: Lease | None) -> list[VolumeChange]:
@@ -222,6 +229,11 @@ class Restore:
                 request.helper_image,
             ).plan(point, recorded.volumes)
             step.facts.update(claims=len(looked))
+            # What is gone or cut off is known before anything is touched.
+            archives = {change.entry["archive"] for change in looked if change.reads_archive}
+            needed = [stored for stored in point.objects if stored.name in archives]
+            if needed:
+                require_readable(self._repository, point, self._identities, needed)
         if wanted != MISSING:
             refuse_left(looked, request.component)
         unseen = [change.claim for change in looked if change.action == UNSEEN]

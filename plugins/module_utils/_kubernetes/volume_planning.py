@@ -57,6 +57,10 @@ class VolumeChange:
         return str(self.entry["mode"])
 
     @property
+    def reads_archive(self) -> bool:
+        return self.mode == "files" and self.action in (NEW, FILLED)
+
+    @property
     def label(self) -> str:
         """For people: ``files of claim shop/uploads``."""
         return f"files of claim {self.namespace}/{self.claim}"
@@ -160,5 +164,5 @@ def refuse_left(changes: t.Iterable[VolumeChange], component: str) -> None:
 def refuse_users_of(cluster: Cluster, changes: t.Iterable[VolumeChange]) -> None:
     """Raise :class:`Refused` while a pod has a claim whose files would be written."""
     for change in changes:
-        if change.mode == "files" and change.action in (NEW, FILLED):
+        if change.reads_archive:
             refuse_users(cluster, change.namespace, change.claim)

@@ -101,3 +101,15 @@ def test_secrets_are_only_kept_encrypted() -> None:
     require_encryption(["Secret"], ["age1…"], "shop")
     with pytest.raises(Refused, match="plain text"):
         require_encryption(["ConfigMap", "Secret"], [], "shop")
+
+
+@pytest.mark.parametrize(
+    ("modes", "everything"), [([], True), (["snapshot", "none"], True), (["none", "files"], False)]
+)
+def test_who_has_read_the_objects_has_not_read_the_files_of_claims(
+    repository: Repository, modes: list[str], everything: bool
+) -> None:
+    """Only who has read every byte may say that a point is verified."""
+    taken = point(repository, [config("a")])
+    taken.content["kubernetes"]["volumes"] = [{"claim": "data", "mode": mode} for mode in modes]
+    assert recorded(taken).is_all == everything

@@ -107,7 +107,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._progress import Prog
 from ansible_collections.sre.runbooks.plugins.module_utils._repository import leases
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import LeaseState, current_lease
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import (
+    LeaseState,
+    current_lease,
+    highest_epoch,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
 
 
@@ -147,28 +151,32 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
 
 def _released(module: AnsibleModule, repository: Repository) -> dict[str, t.Any]:
     params = module.params
-    component, run_id, epoch = params["component"], params["run_id"], None
+    component, run_id = params["component"], params["run_id"]
     if params["lease_confirm"]:
-        concerned = _not_given_back(repository, component)
+        epoch = _not_given_back(repository, component)
     else:
+        epoch = None
+        # Before it is looked up; a store may have to write for its own time, which check mode does not.
+        now = _clock.now() if module.check_mode or run_id else repository.store.now()
         found = current_lease(repository, component)
-        concerned = found is not None and not found.released and run_id in (None, "", found.run_id)
-        if found is not None and concerned:
+        if found is not None and not found.released and run_id in (None, "", found.run_id):
             epoch = found.epoch
-            if not run_id and found.held(repository.store.now()):
+            if not run_id and found.held(now):
                 raise _in_use(component, found)
-    if concerned and not module.check_mode:
+    if epoch is not None and not module.check_mode:
+        # The one that was looked at: somebody may have taken the next one since.
         leases.break_lease(repository, component, epoch)
-    return {"changed": False, "released": concerned, "lease": _found(repository, component)}
+    return {"changed": False, "released": epoch is not None, "lease": _found(repository, component)}
 
 
-def _not_given_back(repository: Repository, component: str) -> bool:
-    """Whether a lease stands in anybody's way; a damaged one does."""
+def _not_given_back(repository: Repository, component: str) -> int | None:
+    """The epoch of the lease that stands in anybody's way; a damaged one does."""
+    epoch = highest_epoch(repository, component)
     try:
         found = current_lease(repository, component)
     except IntegrityError:
-        return True
-    return found is not None and not found.released
+        return epoch
+    return None if found is None or found.released else found.epoch
 
 
 def _in_use(component: str, found: LeaseState) -> Refused:

@@ -86,7 +86,15 @@ def test_the_same_command_may_be_all_that_is_needed(invocation: Invocation) -> N
     assert completed(command, invocation) == command
 
 
-@pytest.mark.parametrize("kind", [RunbookError, *RunbookError.__subclasses__(), *RepositoryError.__subclasses__()])
+# Those of the field's words; what a single file derives for itself, if it was imported, says itself what is next.
+KINDS = [
+    kind
+    for kind in (RunbookError, *RunbookError.__subclasses__(), *RepositoryError.__subclasses__())
+    if kind.__module__ == RunbookError.__module__
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("component", [None, "flights_db"])
 def test_what_is_next_where_nobody_knew_is_a_whole_command(
     invocation: Invocation, kind: type[RunbookError], component: str | None

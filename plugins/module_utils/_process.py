@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -16,6 +17,8 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, MissingRequirement
 
 _PR_SET_PDEATHSIG = 1
+#: How long a program that was asked to end may take to put things in order.
+_PATIENCE_S = 30.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -54,20 +57,19 @@ def run(
     :arg what: the step in words for the error, such as ``"dumping the globals"``.
     :arg environment: added to this process's environment; the place for secrets.
     :arg told_lines: how much of standard error the error tells; more for a tool that says first what is wrong.
-    :arg death_signal: what it gets when we are killed; another for a tool that would leave a lock behind.
+    :arg death_signal: what it gets when we are killed, or its time is up; another for a tool that would leave a lock behind.
     :raises EngineError: with the end of standard error when the exit code is not 0 or the time is up.
     :raises MissingRequirement: when the program is not there.
     """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             list(argv),
-            input=stdin if stdin is not None else b"",
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, **(environment or {})},
-            timeout=timeout,
             preexec_fn=child_setup(user, death_signal),
             cwd=cwd,
-            check=False,
         )
     except FileNotFoundError:
         raise MissingRequirement(
@@ -75,21 +77,39 @@ def run(
             component=component,
             next_command="ansible-playbook sre.runbooks.prepare_hosts",
         ) from None
-    except subprocess.TimeoutExpired:
-        raise EngineError(
-            f"{what} did not end in time",
-            component=component,
-            expected=f"at most {timeout:g} s",
-            found="still running (ended by us)",
-        ) from None
-    if done.returncode != 0:
+    with process:
+        try:
+            output, complaints = process.communicate(stdin if stdin is not None else b"", timeout)
+        except subprocess.TimeoutExpired:
+            _end(process, death_signal)
+            raise EngineError(
+                f"{what} did not end in time",
+                component=component,
+                expected=f"at most {timeout:g} s",
+                found="still running (ended by us)",
+            ) from None
+        except BaseException:
+            _end(process, death_signal)
+            raise
+    if process.returncode != 0:
         raise EngineError(
             f"{what} failed",
             component=component,
             expected="exit code 0",
-            found=f"exit code {done.returncode}: {last_lines(done.stderr, told_lines, 200 * told_lines)}",
+            found=f"exit code {process.returncode}: {last_lines(complaints, told_lines, 200 * told_lines)}",
         )
-    return done.stdout
+    return output
+
+
+def _end(process: subprocess.Popen[bytes], asked_with: int) -> None:
+    """Ask it to end, where it was said how, and end it when it does not."""
+    if asked_with != signal.SIGKILL:
+        process.send_signal(asked_with)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=_PATIENCE_S)
+            return
+    process.kill()
+    process.wait()  # without reading: what it started may have its output open still
 
 
 def last_lines(output: bytes, lines: int = 5, width: int = 1000) -> str:

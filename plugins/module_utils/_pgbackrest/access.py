@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 import pwd
 import socket
 import typing as t
@@ -93,12 +94,17 @@ def refuse_closed(place: Place, user: str | None) -> None:
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
     if not reachable(directory, user):
+        above = [directory, *(str(parent) for parent in pathlib.PurePath(directory).parents)]
+        closed = next(passed for passed in reversed(above) if not reachable(passed, user))
+        # Who made the repository's own directory, such as root, can go on using it when it is the server's account's.
+        root = os.path.dirname(os.path.dirname(os.path.dirname(place.directory)))
+        remedy = f"chown {user} {root}" if closed == root else f"give the repository a place that {user} reaches"
         raise RepositoryError(
             f"{place.directory} cannot be reached by {user}, as whom the server archives",
             place.component,
             expected=f"every directory above it open to {user}",
-            found="one that is closed to others",
-            next_command=f"give the repository a place below a directory of {user}'s (mode 0700 will do); who may pass which: namei -l {directory}",
+            found=f"{closed}, which is closed to others",
+            next_command=f"{remedy} (mode 0700 will do); who may pass which: namei -l {directory}",
         )
 
 

@@ -70,14 +70,14 @@ options:
         not serve. V(refuse) reports them field by field and changes nothing.
       - V(skip) leaves them as they are.
       - V(recreate) deletes such objects and makes them anew; not those that hold data (claims, volumes, namespaces,
-        definitions), and not kinds that are not served.
+        definitions, and what claims would be deleted with), and not kinds that are not served.
     type: str
     choices: [refuse, skip, recreate]
     default: refuse
   prune:
     description:
-      - Delete live objects of the recorded kinds that the recovery point does not have, but for claims, volumes and
-        definitions. Needs O(confirm).
+      - Delete live objects of the recorded kinds that the recovery point does not have, but for claims, volumes,
+        definitions, and what claims would be deleted with, as with some StatefulSets. Needs O(confirm).
     type: bool
     default: false
   jobs:

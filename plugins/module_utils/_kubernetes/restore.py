@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import before, volumes, waiting
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.applying import HOLDS_DATA, Applier, Hooks
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.applying import Applier, Hooks
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.claim_files import ClaimFiles
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.content import Recorded, read_content
@@ -264,8 +264,11 @@ class Restore:
         """What is deleted, and what would be but holds data."""
         if not self._request.prune:
             return [], []
-        spared = [extra for extra in plan.extras if (extra.kind.group, extra.kind.kind) in HOLDS_DATA]
-        return [extra for extra in plan.extras if extra not in spared], spared
+        pruned: list[t.Any] = []
+        spared: list[t.Any] = []
+        for extra in plan.extras:
+            (spared if self._target.destroyed_with(extra.kind, extra.live) else pruned).append(extra)
+        return pruned, spared
 
     # -- acting ------------------------------------------------------------------------------------------------------
 

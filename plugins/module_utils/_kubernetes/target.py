@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
+import json
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, Refused
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import marker
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.applying import HOLDS_DATA
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.claim_owners import (
+    deletes_claims,
+    owners_of_claims,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster, quoted
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.content import Item, Name, Recorded, recorded
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery import Kind
@@ -148,6 +154,19 @@ class Target:
 
     # -- what may be done --------------------------------------------------------------------------------------------
 
+    def destroyed_with(self, kind: Kind, live: bytes) -> str | None:
+        """What deleting a live object, given as JSON, would destroy beyond it, in words."""
+        kept = HOLDS_DATA.get((kind.group, kind.kind))
+        if kept is not None:
+            return kept
+        document = json.loads(live)
+        goes_along = deletes_claims(document) or document["metadata"].get("uid") in self._owners_of_claims
+        return "the claims that go with it, with their data" if goes_along else None
+
+    @functools.cached_property
+    def _owners_of_claims(self) -> set[str]:
+        return owners_of_claims(self._cluster, self.namespace)
+
     def refuse_what_cannot_be(self, plan: Plan) -> None:
         """Kinds that are not served, and fields that cannot be changed, unless it was said what to do with them."""
         if plan.unserved and self._request.conflicts != SKIP:
@@ -164,15 +183,15 @@ class Target:
             raise self._conflicting(
                 conflicts, "the same command with -e restore_conflicts=skip, or -e restore_conflicts=recreate"
             )
-        lasting = [
-            change
-            for change in conflicts
-            if self._request.conflicts == RECREATE and (change.kind.group, change.kind.kind) in HOLDS_DATA
-        ]
+        if self._request.conflicts != RECREATE:
+            return
+        kept = {change.item.label: self.destroyed_with(change.kind, change.live or b"{}") for change in conflicts}
+        lasting = [change for change in conflicts if kept[change.item.label]]
         if lasting:
-            kept = HOLDS_DATA[lasting[0].kind.group, lasting[0].kind.kind]
             raise self._conflicting(
-                lasting, f"deleting it would destroy {kept}; the same command with -e restore_conflicts=skip"
+                lasting,
+                f"deleting it would destroy {kept[lasting[0].item.label]};"
+                " the same command with -e restore_conflicts=skip",
             )
 
     def _conflicting(self, conflicts: t.Sequence[Change], next_command: str) -> Refused:

@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Looks at the age headers of each of a component's recovery points. A point that is not encrypted for all of
     O(encryption_recipients) gets new headers for them beside its objects, from an identity that opens it. Its data is
-    neither rewritten nor read, except for what proves the new headers.
+    neither rewritten nor read, except for what proves the new headers. Points of what restores of the component replaced
+    are among them.
   - Nothing is changed or removed; the old key still opens the old headers. Whoever may have a copy of the old key can
     still open what was encrypted for it. Against that, only new recovery points and the expiry of the old ones help.
   - Points that are expiring are left alone. A point that no identity here opens is named, and fails the task after all
@@ -99,12 +100,14 @@ detail:
   type: str
 """
 
+import contextlib
 import typing as t
 from contextlib import AbstractContextManager
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     ENCRYPTION_OPTIONS,
     LEASE_OPTIONS,
@@ -115,6 +118,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age import Identities, check_recipients
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import before_component
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.proving import exclusive
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import refuse_held
@@ -136,7 +140,10 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         )
     )
     repository = open_repository(params["repository"], params["environment_name"], params["s3"])
-    rotation = Rotation(repository, component, recipients, ring, params["depth"], params["allow_unproven"])
+    replaced = None
+    with contextlib.suppress(InvalidInput):  # a name too long for restores to have kept anything
+        replaced = before_component(component)
+    rotation = Rotation(repository, component, recipients, ring, params["depth"], params["allow_unproven"], replaced)
     if module.check_mode:
         refuse_held(repository, component, params["run_id"])
     rotation.look()

@@ -43,7 +43,8 @@ Record = t.Callable[[Planned], AbstractContextManager[t.Any]]
 class Rotation:
     """What is to be true of a component's points, what is to be done about each, and what has been.
 
-    :ivar depth: see :func:`rewrap_point`. :ivar unreadable: ids of points whose manifest is damaged; not looked at.
+    :ivar depth: see :func:`rewrap_point`. :ivar replaced: under which name restores of the component keep what they
+        replaced, which must open as long; None where they keep nothing. :ivar unreadable: ids of points whose manifest is damaged; not looked at.
     """
 
     repository: Repository
@@ -52,6 +53,7 @@ class Rotation:
     ring: KeyRing
     depth: str
     allow_unproven: bool
+    replaced: str | None = None
     plan: list[Planned] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     _written: dict[str, Rewrap] = field(default_factory=dict)
@@ -71,9 +73,10 @@ class Rotation:
                 next_command="name the current recipients (repository_encryption_recipients) in the inventory",
             )
         x25519()  # looking works without the library, rewrapping does not
-        listing = list_points(self.repository, self.component)
-        self.plan = plan_rewraps(self.repository, listing.points, self.recipients, self.ring)
-        self.unreadable = [damaged.point_id for damaged in listing.damaged]
+        listings = [list_points(self.repository, name) for name in (self.component, self.replaced) if name]
+        points = [point for listing in listings for point in listing.points]
+        self.plan = plan_rewraps(self.repository, points, self.recipients, self.ring)
+        self.unreadable = [damaged.point_id for listing in listings for damaged in listing.damaged]
         check_possible(self.component, self.plan, self.recipients, self.ring, self.allow_unproven)
 
     @property

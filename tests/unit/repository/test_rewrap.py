@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import io
@@ -15,6 +16,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import types
 import typing as t
 
 import jsonschema
@@ -37,6 +39,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
     open_decoded,
     store_stream,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._repository import rotation
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings import (
@@ -76,9 +79,13 @@ def recipients(*numbers: int) -> list[str]:
 
 
 def take(
-    repository: Repository, *numbers: int, content: dict[str, bytes] | None = None, said: t.Any = None
+    repository: Repository,
+    *numbers: int,
+    content: dict[str, bytes] | None = None,
+    said: t.Any = None,
+    component: str = "db",
 ) -> RecoveryPoint:
-    writer = begin_point(repository, "db", "postgresql", None)
+    writer = begin_point(repository, component, "postgresql", None)
     encoding = Encoding(recipients=recipients(*numbers))
     for name, data in (CONTENT if content is None else content).items():
         name += encoding.suffix
@@ -187,6 +194,24 @@ def test_the_plan_says_what_is_missing_and_the_second_is_empty(repository: Repos
     assert planned() == {"old": "rewrap", "current": "rewrap", "plain": "none", "half": "rewrap", "orphan": "none"}
     rewrap(repository, points["old"], [STRANGER], [OFFLINE, STRANGER])
     assert read(repository, points["old"], who(STRANGER)) == CONTENT
+
+
+def test_what_restores_replaced_opens_with_the_new_key_too(repository: Repository) -> None:
+    """Once the old key is destroyed nothing else would open it."""
+    points = [take(repository, OLD), take(repository, OLD, component="db--before")]
+
+    def looked(*identities: int) -> Rotation:
+        ring = KeyRing(who(*identities))
+        found = Rotation(repository, "db", recipients(NEW), ring, "sample", False, "db--before")
+        found.look()
+        return found
+
+    first = looked(OLD, NEW)
+    assert [planned.point.point_id for planned in first.wanted] == [point.point_id for point in points]
+    record = contextlib.nullcontext(types.SimpleNamespace(outcome="", facts={}))
+    first.act(lambda: None, lambda _planned: record, None, Progress(None))
+    assert first.error() is None and not looked(NEW).wanted and looked(NEW).error() is None
+    assert [read(repository, point, who(NEW)) for point in points] == [CONTENT, CONTENT]
 
 
 def test_what_is_said_about_recipients_is_not_believed_where_it_can_be_tried(repository: Repository) -> None:

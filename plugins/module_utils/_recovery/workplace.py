@@ -82,11 +82,12 @@ def _is_leftover(directory: str) -> bool:
         rebooted = owner["host"] == here["host"] and owner["boot_id"] != here["boot_id"]
         return rebooted or provably_dead(owner)
     except FileNotFoundError:
-        # Killed between making the directory and signing it, or before the very last step: empty, and not of this moment.
+        # Killed between making the directory and signing it, or before the very last step: nothing of value is in it, and
+        # it is not of this moment.
         with contextlib.suppress(OSError):
             state = os.stat(directory)
             return (
-                not os.listdir(directory)
+                set(os.listdir(directory)) <= {f".{_OWNER}.new"}
                 and os.geteuid() in (0, state.st_uid)
                 and time.time() - state.st_mtime > _UNSIGNED_S
             )

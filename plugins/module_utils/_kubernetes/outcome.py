@@ -10,7 +10,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.plan import CHANGE, CONFLICT, CREATE
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_planning import FILLED, LEFT, NEW
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_planning import FILLED, LEFT, NEW, SAME
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.plan import Change, Extra, Plan
@@ -59,6 +59,10 @@ class Outcome:
     def left_volumes(self) -> list[VolumeChange]:
         """Claims that keep what they hold, whatever that is."""
         return [change for change in self.volumes if change.action == LEFT]
+
+    def made_before(self) -> list[VolumeChange]:
+        """Claims that were made from the point's snapshots: nobody can tell what was written to them since."""
+        return [change for change in self.volumes if change.action == SAME and change.mode == "snapshot"]
 
     def proof(self, different: t.Sequence[Change]) -> dict[str, t.Any]:
         """What was compared at the end."""
@@ -115,12 +119,17 @@ def _told(outcome: Outcome, changed: bool) -> str:
         told += f", {counts['skipped']} skipped"
     if counts["extra"]:
         told += f"; {counts['extra']} live objects are not in the recovery point"
+    if outcome.spared:
+        told += f", of which {len(outcome.spared)} hold data and are never deleted"
     if outcome.to_fill():
         told += f"; the content of claims {', '.join(change.claim for change in outcome.to_fill())}"
     if outcome.left_volumes():
         told += f"; claims {', '.join(change.claim for change in outcome.left_volumes())} keep what they hold"
-    if outcome.spared:
-        told += f", of which {len(outcome.spared)} hold data and are never deleted"
+    if outcome.made_before():
+        told += (
+            f"; claims {', '.join(change.claim for change in outcome.made_before())} were made from it before, and keep"
+        )
+        told += " what was written to them since"
     if outcome.kept is not None:
         told += f"; what was live before is in {outcome.kept.point_id}"
     return told

@@ -160,7 +160,7 @@ class Target:
         if kept is not None:
             return kept
         document = json.loads(live)
-        goes_along = deletes_claims(document) or document["metadata"].get("uid") in self._owners_of_claims
+        goes_along = deletes_claims(document) or (document.get("metadata") or {}).get("uid") in self._owners_of_claims
         return "the claims that go with it, with their data" if goes_along else None
 
     @functools.cached_property

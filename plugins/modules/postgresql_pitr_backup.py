@@ -261,7 +261,7 @@ def _result(
     kind, reason = chosen if chosen is not None else (None, "the newest backups are fresh enough")
     return {
         "changed": changed,
-        "message": reason,
+        "message": reason if kind is None else f"{'would take' if predicted else 'took'} a {kind} backup: {reason}",
         "type": kind,
         "recovery_point": after.facts() if after is not None else None,
         "archive": archive,

@@ -176,7 +176,7 @@ def _wish(params: dict[str, t.Any]) -> PinWish:
             params["component"],
             expected="pin_reason, at most 1000 characters for those who read the plan",
             found=repr(reason[:50]) if reason else "none",
-            next_command="say why it is kept, such as: the same command with -e \"pin_reason='audit of this year'\"",
+            next_command='say why it is kept, such as: the same command with -e \'{"pin_reason": "audit of this year"}\'',
         )
     if params["expires"] and (params["kind"] == "hold" or not present):
         raise InvalidInput(

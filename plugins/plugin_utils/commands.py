@@ -115,7 +115,12 @@ def _parsed(given: str) -> list[tuple[str, t.Any]]:
         found = from_yaml(given) if given[:1] in "{[" else parse_kv(given)
     except Exception:  # ansible-playbook itself has complained about it by now
         return []
-    return [(str(name), value) for name, value in found.items()] if isinstance(found, dict) else []
+    # What was cut off at a space belongs to no variable.
+    return (
+        [(str(name), value) for name, value in found.items() if name != "_raw_params"]
+        if isinstance(found, dict)
+        else []
+    )
 
 
 def _assignments(variables: t.Iterable[tuple[str, t.Any]]) -> list[str]:
@@ -123,7 +128,9 @@ def _assignments(variables: t.Iterable[tuple[str, t.Any]]) -> list[str]:
     for name, value in variables:
         if _may_be_secret(name, value):
             continue
-        given += ["-e", f"{name}={value}" if isinstance(value, str) else json.dumps({name: value})]
+        plain = f"{name}={value}"
+        # Ansible cuts name=value at a space and takes quotes off.
+        given += ["-e", plain if parse_kv(plain) == {name: value} else json.dumps({name: value}, ensure_ascii=False)]
     return given
 
 

@@ -126,7 +126,7 @@ def test_targets_out_of_reach_are_refused_with_the_nearest_one(written: Written)
 def test_a_plan_looks_for_the_name_before_anything_is_stopped(written: Written) -> None:
     before = written.untouched()
     found = written.bank.restore(True, target_name="before the release")
-    refused(written, found, "no restore point before the release", "found: restore points before the accident")
+    refused(written, found, "no restore point 'before the release'", "found: restore points 'before the accident'")
     planned = written.bank.restore(True, target_name="before the accident")
     assert planned["changed"] and "shows only" not in planned["message"], planned
     unknown = written.bank.restore(True, target_xid=written.late.xid)

@@ -67,9 +67,9 @@ def require_named(tool: Pgbackrest, made: Plan, bin_dir: str) -> bool:
         return False
     if wanted in names:
         return True
-    shown = ", ".join(dict.fromkeys(reversed(names[-_NAMED:])))
+    shown = ", ".join(f"'{name}'" for name in dict.fromkeys(reversed(names[-_NAMED:])))
     raise AssertionFailed(
-        f"there is no restore point {wanted} in the archived log behind {made.base.point.point_id}; nothing was touched",
+        f"there is no restore point '{wanted}' in the archived log behind {made.base.point.point_id}; nothing was touched",
         made.base.point.component,
         expected=f"pg_create_restore_point('{wanted}') before position {format_lsn(made.audit.contiguous_end)}",
         found=f"restore points {shown}" if names else "no restore point",

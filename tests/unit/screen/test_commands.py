@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import shlex
@@ -104,6 +105,22 @@ def test_what_is_next_where_nobody_knew_is_a_whole_command(
     assert command[0] == "ansible-playbook" and any(word.startswith("sre.runbooks.") for word in command)
     if component and kind is not RepositoryError:
         assert command[command.index("--limit") + 1] == component and command.count("--limit") == 1
+
+
+def test_a_value_with_spaces_survives(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = ("restore_target_time='2026-11-21 05:10:00+00:00' restore_target_name=before the upgrade",)
+    monkeypatch.delenv("AWX_HOST", raising=False)
+    monkeypatch.setattr(context, "CLIARGS", CLIArgs({**TYPED, "extra_vars": typed}))
+    command = shlex.split(completed("the same command with -e restore_confirm=x", current_invocation()))
+    again = tuple(value for option, value in itertools.pairwise(command) if option == "-e")
+    monkeypatch.setattr(context, "CLIARGS", CLIArgs({**TYPED, "extra_vars": again}))
+    found = current_invocation()
+    assert found is not None
+    assert dict(found.variables) == {
+        "restore_target_time": "2026-11-21 05:10:00+00:00",
+        "restore_target_name": "before",
+        "restore_confirm": "x",
+    }
 
 
 def test_where_nobody_typed_a_command_none_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:

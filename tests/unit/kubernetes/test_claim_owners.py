@@ -13,12 +13,13 @@ import typing as t
 import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import Refused
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import rollback
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.claim_owners import owners_of_claims
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery import Kind
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.restore import Restore
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.scope import Scope
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.target import RestoreRequest, Target
-from tests.unit.kubernetes.fake_api import Asked, Reply, fake_cluster
+from tests.unit.kubernetes.fake_api import Asked, Reply, fake_cluster, status
 
 STATEFUL = Kind("apps", "v1", "statefulsets", "StatefulSet", True)
 CLAIM = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
@@ -77,3 +78,34 @@ def test_what_takes_claims_along_is_neither_pruned_nor_made_anew() -> None:
             with pytest.raises(Refused) as raised:
                 target.refuse_what_cannot_be(plan)
             assert "would destroy" in str(raised.value.next_command)
+
+
+POLICY = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}, "volumeClaimTemplates": [{}]}
+
+
+@pytest.mark.parametrize(
+    ("uid", "spec", "forbidden", "deleted"),
+    [("set-2", {}, False, True), ("set-1", {}, False, False), ("new", POLICY, False, False), ("set-2", {}, True, True)],
+)
+def test_undoing_a_rollback_deletes_no_claims(
+    monkeypatch: pytest.MonkeyPatch, uid: str, spec: dict[str, t.Any], forbidden: bool, deleted: bool
+) -> None:
+    """What it had made anew may have taken over claims that were there before."""
+    live = item(uid, kind="StatefulSet", spec=spec)
+    live["metadata"]["managedFields"] = [{"manager": "sre-runbooks"}]
+
+    def reply(asked: Asked) -> Reply:
+        if asked.path.endswith("/statefulsets/db"):
+            return 200, live, {}
+        return status(403, "Forbidden") if forbidden else answer(asked)
+
+    gone: list[str] = []
+    monkeypatch.setattr(rollback.waiting, "delete_and_wait", lambda _cluster, path, *_rest: gone.append(path))
+    served = types.SimpleNamespace(served={("apps", "StatefulSet"): [STATEFUL]})
+    monkeypatch.setattr(rollback, "discover", lambda _cluster: served)
+    with fake_cluster(reply) as (cluster, _fake):
+        undoing: t.Any = rollback.Rollback.__new__(rollback.Rollback)
+        undoing._cluster, undoing._namespace, undoing.warnings = cluster, "shop", []
+        undoing._request, undoing._progress = types.SimpleNamespace(timeout=1.0), None
+        undoing._delete("StatefulSet", "db")
+    assert bool(gone) == deleted and bool(undoing.warnings) != deleted

@@ -35,7 +35,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.rename im
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.scratch_namespace import ScratchNamespaces
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.target import Content, rewritten
-from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities
+from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Identities, open_decoded
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.choose import require_engine
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.drill import Attempt, Drill
@@ -215,12 +215,16 @@ class _NamespaceAttempt(Attempt):
             )
 
     def _prepare(self, content: Content) -> t.Callable[[str], None]:
-        entries = [entry for entry in self._recorded.volumes if _is_provisioned(content, str(entry.get("claim")))]
+        entries: list[dict[str, t.Any]] = []
+        others: list[dict[str, t.Any]] = []
+        for entry in self._recorded.volumes:
+            (entries if _is_provisioned(content, str(entry.get("claim"))) else others).append(entry)
 
         def prepare(name: str) -> None:
             if name == "claims" and entries:
                 volumes.provide_claims(self._cluster, self._namespace, self.point.point_id, entries)
-            elif name == "workloads" and entries:
+            elif name == "workloads":
+                self._read_through(others)
                 self._found.filled = volumes.fill_volumes(
                     self._cluster,
                     self._namespace,
@@ -234,6 +238,14 @@ class _NamespaceAttempt(Attempt):
                 )
 
         return prepare
+
+    def _read_through(self, entries: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+        """Files of claims that get no volume: a point that is asserted has been read to its last byte."""
+        names = {entry[part] for entry in entries if entry.get("mode") == "files" for part in ("archive", "listing")}
+        for stored in self.point.objects:
+            if stored.name in names:
+                with open_decoded(self._drill.repository.store, stored, self._identities, self._drill.progress):
+                    pass  # read and compared with its hash at the end
 
     def _try(self, content: Content) -> None:
         """Objects that somebody's controller would act on, perhaps outside: the server checks them, and keeps nothing."""

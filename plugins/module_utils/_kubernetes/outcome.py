@@ -60,6 +60,10 @@ class Outcome:
         """Claims that keep what they hold, whatever that is."""
         return [change for change in self.volumes if change.action == LEFT]
 
+    def unread(self) -> list[VolumeChange]:
+        """Claims whose archive was not read, as they hold the same files: that says nothing of the archive."""
+        return [change for change in self.volumes if change.mode == "files" and not change.reads_archive]
+
     def made_before(self) -> list[VolumeChange]:
         """Claims that were made from the point's snapshots: nobody can tell what was written to them since."""
         return [change for change in self.volumes if change.action == SAME and change.mode == "snapshot"]

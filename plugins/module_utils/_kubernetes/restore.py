@@ -360,7 +360,7 @@ class Restore:
         skipped = {change.identity for change in outcome.plan.changes} - acted
         different = [change for change in final.changes if change.identity not in skipped]
         whole = not (skipped or outcome.plan.unserved or self._request.only_missing or self._target.beside)
-        whole = whole and not outcome.left_volumes()
+        whole = whole and not outcome.left_volumes() and not outcome.unread()
         details = {
             "hardware": describe_hardware(),
             "durations": outcome.durations,

@@ -19,8 +19,16 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import restore as module
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.content import ENGINE
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.outcome import Outcome
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.plan import Plan
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.restore import Restore
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_planning import LEFT, NEW, VolumeChange
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.volume_planning import (
+    FILLED,
+    LEFT,
+    NEW,
+    SAME,
+    VolumeChange,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding, Identities, store_stream
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import (
@@ -54,6 +62,35 @@ def test_what_an_earlier_attempt_overwrote_is_named(
     )
     message = restore._first_good(None)["message"]
     assert "is in b" in message and ("an attempt before" in message) == bool(told) and told in message
+
+
+@pytest.mark.parametrize(
+    ("mode", "action", "proven"),
+    [
+        ("files", NEW, True),
+        ("files", FILLED, True),
+        ("files", SAME, False),
+        ("snapshot", SAME, True),
+        ("files", LEFT, False),
+        ("snapshot", LEFT, False),
+    ],
+)
+def test_a_point_is_proven_by_who_has_read_all_of_it(mode: str, action: str, proven: bool) -> None:
+    """That a claim holds the same files says nothing of the archive."""
+    outcome = Outcome(
+        t.cast(t.Any, None), Plan(), [], [], [], [VolumeChange("shop", {"claim": "data", "mode": mode}, action)]
+    )
+    levels: list[str] = []
+    prover = types.SimpleNamespace(succeeded=lambda _point, level, *_rest: levels.append(level))
+    restore = bare(
+        None,
+        _request=types.SimpleNamespace(only_missing=False),
+        _target=types.SimpleNamespace(beside=False),
+        _phases=types.SimpleNamespace(facts=dict),
+        _began=0.0,
+    )
+    restore._prove(outcome, Plan(), prover)
+    assert levels == (["restored", "asserted"] if proven else [])
 
 
 @pytest.mark.parametrize(("action", "refused"), [(NEW, True), (LEFT, False)])

@@ -34,7 +34,7 @@ _REQUIRED = {
     "verify": (),
     "other": (),
 }
-_JUDGED = {**_REQUIRED, "restore": ("rpo", "rto"), "health": ("rpo",), "verify": (), "other": ("rpo", "rto")}
+_JUDGED = {**_REQUIRED, "restore": ("rpo", "rto"), "health": ("rpo",), "verify": (), "other": ()}
 
 
 @dataclasses.dataclass

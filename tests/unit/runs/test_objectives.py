@@ -88,6 +88,7 @@ def test_objective(objective: Objective, verdict: str | None) -> None:
         ("rebuild", "service", "ok", UNMEASURED, KEPT, "met"),
         ("rebuild", "service", "ok", NONE, BROKEN, "missed"),
         ("health", "postgresql", "ok", BROKEN, NONE, "missed"),
+        ("other", "postgresql", "ok", BROKEN, BROKEN, "met"),
     ],
 )
 def test_component(kind: str, engine: str, outcome: str | None, rpo: Objective, rto: Objective, verdict: str) -> None:

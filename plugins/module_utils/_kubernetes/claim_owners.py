@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import quoted
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import Forbidden
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.paging import list_path
 
 if t.TYPE_CHECKING:
@@ -23,6 +25,15 @@ def owners_of_claims(cluster: Cluster, namespace: str | None) -> set[str]:
     place = f"namespaces/{quoted(namespace)}/" if namespace else ""
     found = set(_owners(cluster, f"/api/v1/{place}persistentvolumeclaims", None))
     return found | set(_owners(cluster, f"/apis/apps/v1/{place}statefulsets", found)) if found else found
+
+
+def takes_claims_along(cluster: Cluster, namespace: str | None, item: t.Mapping[str, t.Any]) -> bool:
+    """Whether the cluster deletes claims with this live object; as far as can be known, where nobody may see claims."""
+    if deletes_claims(item):
+        return True
+    with contextlib.suppress(Forbidden):
+        return item["metadata"]["uid"] in owners_of_claims(cluster, namespace)
+    return False
 
 
 def deletes_claims(item: t.Mapping[str, t.Any]) -> bool:

@@ -9,7 +9,6 @@ What is under way is noted beside the environment's marker, so that a killed run
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import json
@@ -24,14 +23,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import (
     waiting,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.applying import HOLDS_DATA, Applier, Hooks
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.claim_owners import (
-    deletes_claims,
-    owners_of_claims,
-)
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.claim_owners import takes_claims_along
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.content import Item, read_content, recorded
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.discovery import discover
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import Forbidden
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.plan import CHANGE, CREATE, Change, Plan
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.planning import Planner
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.target import Content
@@ -340,19 +335,12 @@ class Rollback:
                 managers = (found or {}).get("metadata", {}).get("managedFields") or []
                 if found is not None and any(entry.get("manager") == "sre-runbooks" for entry in managers):
                     uid = found["metadata"]["uid"]
-                    if self._takes_claims_along(found):
+                    if takes_claims_along(self._cluster, self._namespace, found):
                         self.warnings.append(
                             f"{kind_name} {name}, which was not there before, stays: its claims would be deleted with it"
                         )
                         continue
                     waiting.delete_and_wait(self._cluster, path, uid, self._request.timeout, self._progress)
-
-    def _takes_claims_along(self, found: t.Mapping[str, t.Any]) -> bool:
-        if deletes_claims(found):
-            return True
-        with contextlib.suppress(Forbidden):  # who rolls configuration back need not see claims
-            return found["metadata"]["uid"] in owners_of_claims(self._cluster, self._namespace)
-        return False
 
     def _undone(self, still: str | None, note: _Note, reason: str) -> EngineError:
         after = f"and its workloads are not available even so: {still}" if still else "and its workloads are available"

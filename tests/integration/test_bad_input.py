@@ -98,7 +98,7 @@ def backup(site: Site, sound: list[str]) -> Screen:
 BACKUP_FAULTS: dict[str, dict[str, str]] = {
     "closed_port": {"expected": "accepts connections at 127.0.0.1:1", "found": "refused", "next": "pg_isready"},
     "wrong_password": {"expected": "accepts user 'sre_backup'", "found": "authentication failed", "next": "password"},
-    "no_password_file": {"expected": "none.password", "found": "No such file", "next": "correct"},
+    "no_password_file": {"expected": "none.password", "found": "No such file", "next": "mend what was found"},
     "no_tools": {"message": "pg_dump", "found": "none in", "next": "component_bin_dir"},
     "old_tools": {"message": "pg_dump", "found": "9.6", "next": "component_bin_dir"},
     "dying_tools": {"message": "dumping database 'flights'", "found": "pg_dump: error: out of luck"},

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.access import Access
@@ -22,6 +23,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.frames im
 
 _DATA, _ERROR = 0, 1
 _PIECE = 131072
+#: Seconds in which what clients said before they hung up has to be sent on.
+_FAREWELL_S = 2.0
 #: Connections that wait to be accepted; pg_dump and pg_restore make one per job.
 _BACKLOG = 128
 
@@ -63,14 +66,19 @@ class Tunnel:
         return self._failure
 
     def close(self) -> None:
-        """Stop listening and cut what is open."""
+        """Stop listening, let those end who have hung up here, and cut what is open still."""
         with self._lock:
             self._closed = True
-            connections = list(self._open)
         # A thread that waits in accept() is woken by shutdown, not by close.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        # A client says goodbye and hangs up; cut off before that went out, the server would keep its session, and its locks.
+        until = time.monotonic() + _FAREWELL_S
+        while self._open and time.monotonic() < until:
+            time.sleep(0.01)
+        with self._lock:
+            connections = list(self._open)
         for connection in connections:
             connection.close()
 

@@ -13,9 +13,10 @@ import typing as t
 
 import pytest
 
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import tunnel
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.channels import Channels
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.frames import StreamBroken
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.tunnel import _Connection
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.tunnel import Tunnel, _Connection
 
 DATA, ERROR = 0, 1
 PORT = b"\x15\x38"
@@ -107,3 +108,25 @@ def test_what_the_kubelet_complains_about_is_told(ends: tuple[socket.socket, soc
     assert received(theirs) == b""
     thread.join(10)
     assert said == ["connection refused"]
+
+
+class SlowLine(Line):
+    """What is said takes a while to go out."""
+
+    def send(self, channel: int, data: bytes) -> None:
+        time.sleep(0.1)
+        super().send(channel, data)
+
+
+def test_a_goodbye_goes_out_before_the_tunnel_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that never hears it keeps the session, and what the session has locked."""
+    line = SlowLine((DATA, PORT), after=threading.Event())
+    monkeypatch.setattr(tunnel, "open_channels", lambda *_arguments: line)
+    with Tunnel(t.cast("t.Any", None), "shop", "pg-0", 5432) as way:
+        with socket.create_connection((way.host, way.port), 10) as client:
+            client.sendall(b"SELECT 1")
+            until = time.monotonic() + 10
+            while not line.heard and time.monotonic() < until:
+                time.sleep(0.01)
+            client.sendall(b"goodbye")
+    assert line.heard == b"SELECT 1goodbye"

@@ -99,7 +99,7 @@ def test_accepted_exit_codes_are_no_failure(container: Container) -> None:
 def test_a_program_that_does_not_want_its_input_does_not_hang(container: Container) -> None:
     endless = (b"x" * 100_000 for _number in range(10_000))
     # What is sent to a program that has ended may bring the whole connection down before its last line is read.
-    with pytest.raises(EngineError, match="exit code 7|ended early"):
+    with pytest.raises(EngineError, match=r"exit code 7|ended early"):
         b"".join(PodProgram(container, ["sh", "-c", "exit 7"], "refusing", endless))
 
 

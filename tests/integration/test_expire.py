@@ -203,7 +203,7 @@ def test_the_playbooks_show_the_plan_carry_it_out_and_report(
     assert changed(checked) == 1 and tree(repository) == before
     for point in points:
         assert re.search(rf"(keep|expire) +{point.point_id} .*(newest|daily)", checked.stdout), checked.stdout
-    pin = ["-e", f"pin_recovery_point={points[3].point_id}", "-e", "pin_reason=the audit", "--limit", "flights_db"]
+    pin = ["-e", f"pin_recovery_point={points[3].point_id}", "-e", "pin_reason='the audit'", "--limit", "flights_db"]
     assert changed(local.play("pin_recovery_point", *here, *pin, capture_output=True)) == 1
     assert changed(local.play("pin_recovery_point", *here, *pin, capture_output=True)) == 0
     assert changed(local.play("expire_backups", *here, capture_output=True)) == 1

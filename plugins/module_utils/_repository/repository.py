@@ -80,6 +80,19 @@ def open_repository(url: str, environment: str, s3: t.Mapping[str, t.Any] | None
     return _open(open_store(url, s3), environment)
 
 
+def require_presence(repository: Repository) -> None:
+    """Raise :class:`RepositoryError` when the repository itself is not to be read now: then nothing in it can be judged."""
+    try:
+        repository.store.read(_IDENTITY, DOCUMENT_LIMIT)
+    except ObjectMissing:
+        raise RepositoryError(
+            f"{repository.url} is away",
+            expected=f"repository {repository.id}",
+            found=f"no {_IDENTITY}",
+            next_command=f"see what became of {repository.url} (a mount, a network), and run this again",
+        ) from None
+
+
 def initialise_repository(
     url: str, environment: str, check_mode: bool, s3: t.Mapping[str, t.Any] | None = None
 ) -> tuple[Repository | None, bool]:

@@ -21,6 +21,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream impo
     verify_stored,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.pins import PINS
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import require_presence
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewraps import rewrap_failures
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import SUFFIX
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.stored import stat_stored
@@ -75,7 +76,8 @@ def verify_point(
 
     Damage, absence and objects that the manifest does not know are ``failures``; ``progress`` counts raw bytes, or
     stored ones of what cannot be decrypted. Raises :class:`WrongIdentity` when the identities given fit no recipient,
-    and :class:`MissingRequirement`: neither says anything about the point.
+    :class:`RepositoryError` when the repository is away, and :class:`MissingRequirement`: none says anything about the
+    point.
     """
     result = VerifyResult()
     readable = [stored for stored in point.objects if "age" not in stored.encoding or identities]
@@ -85,10 +87,12 @@ def verify_point(
     for stored in point.objects:
         try:
             _verify_object(repository, stored, identities, progress, result)
-        except ObjectMissing:
-            result.failures.append(f"{stored.name}: missing")
-        except (IntegrityError, RepositoryError) as error:
+        except IntegrityError as error:
             result.failures.append(f"{stored.name}: {error}")
+        except RepositoryError as error:
+            require_presence(repository)
+            missing = isinstance(error, ObjectMissing)
+            result.failures.append(f"{stored.name}: {'missing' if missing else error}")
     result.failures += rewrap_failures(repository.store, point.prefix)
     result.failures += _unknown_objects(repository, point)
     if point.engine in _KEPT_ELSEWHERE:

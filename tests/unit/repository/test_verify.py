@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import (
     Encoding,
     Identities,
@@ -116,3 +117,16 @@ def test_progress_reaches_its_total(repository: Repository) -> None:
 def test_a_listed_point_verifies_like_a_taken_one(repository: Repository) -> None:
     taken(repository)
     assert verify_point(repository, list_points(repository, "db").points[0], NOBODY).ok
+
+
+def test_a_repository_that_is_away_says_nothing_about_its_points(repository: Repository) -> None:
+    point = taken(repository)
+    place = pathlib.Path(repository.store.path)
+    away = place.with_name("unmounted")
+    place.rename(away)
+    place.mkdir()
+    with pytest.raises(RepositoryError, match="is away"):
+        verify_point(repository, point, NOBODY)
+    place.rmdir()
+    away.rename(place)
+    assert verify_point(repository, point, NOBODY).ok

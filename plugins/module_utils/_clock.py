@@ -25,13 +25,20 @@ def format_time(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def parse_time(text: str) -> datetime.datetime:
-    """Read an ISO 8601 time; without an offset it is taken as UTC. Raises :class:`InvalidInput`."""
+def parse_time(text: str, name: str = "") -> datetime.datetime:
+    """Read an ISO 8601 time; without an offset it is taken as UTC. Raises :class:`InvalidInput`.
+
+    :arg name: what an operator wrote it as, for the error.
+    """
     try:
         # Python 3.9 knows neither the final Z nor fractions of other than 3 or 6 digits.
         value = datetime.datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text.strip()))
     except ValueError:
-        raise InvalidInput("not a time", expected="ISO 8601 such as 2026-11-21T05:10:00Z", found=repr(text)) from None
+        raise InvalidInput(
+            f"{name} is not a time" if name else "not a time",
+            expected="ISO 8601 such as 2026-11-21T05:10:00Z",
+            found=repr(text),
+        ) from None
     return value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)
 
 

@@ -278,7 +278,7 @@ def request_from(params: dict[str, t.Any]) -> RestoreRequest:
     return RestoreRequest(
         **wanted(params),
         scope=scope_from(params["scope"], params["namespace"], params["selector"]),
-        before=_clock.parse_time(params["before"]) if params["before"] else None,
+        before=_clock.parse_time(params["before"], "before") if params["before"] else None,
         target_namespace=_target(params),
         conflicts=params["conflicts"],
         prune=params["prune"],

@@ -159,7 +159,7 @@ def request_from(params: dict[str, t.Any]) -> RollbackRequest:
         namespace=str(scope_from("namespace", params["namespace"], None).namespace),
         objects=parse_objects(params["objects"]),
         recovery_point=params["recovery_point"],
-        before=_clock.parse_time(params["before"]) if params["before"] else None,
+        before=_clock.parse_time(params["before"], "before") if params["before"] else None,
         confirm=params["confirm"],
         timeout=_clock.parse_duration(params["timeout"]),
         recipients=check_recipients(params["encryption_recipients"]),

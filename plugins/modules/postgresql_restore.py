@@ -264,7 +264,7 @@ def request_from(params: dict[str, t.Any]) -> RestoreRequest:
     return RestoreRequest(
         **wanted(params),
         jobs=require_jobs(params["jobs"]),
-        before=_clock.parse_time(params["before"]) if params["before"] else None,
+        before=_clock.parse_time(params["before"], "before") if params["before"] else None,
         release_after=kept_wanted(params),
         **{name: params[name] for name in _SAME},
     )

@@ -247,8 +247,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
 
 def _wish(params: dict[str, t.Any]) -> t.Callable[[RecoveryPoint], bool]:
     """What the parameters ask of a point; refuses what is no time or duration before anything is opened."""
-    before = _clock.parse_time(params["before"]) if params["before"] else None
-    after = _clock.parse_time(params["after"]) if params["after"] else None
+    before = _clock.parse_time(params["before"], "before") if params["before"] else None
+    after = _clock.parse_time(params["after"], "after") if params["after"] else None
     oldest = _clock.parse_duration(params["maximum_age"]) if params["maximum_age"] else None
     now = _clock.now()
 

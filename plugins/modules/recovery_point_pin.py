@@ -185,7 +185,7 @@ def _wish(params: dict[str, t.Any]) -> PinWish:
             expected="no pin_expires with pin_kind=hold or pin_state=absent",
             found=f"pin_expires={params['expires']}",
         )
-    expires = _clock.parse_time(params["expires"]) if params["expires"] else None
+    expires = _clock.parse_time(params["expires"], "expires") if params["expires"] else None
     return PinWish(present, params["kind"], reason, params["by"] or _user(), expires)
 
 

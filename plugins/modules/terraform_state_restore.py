@@ -146,7 +146,7 @@ def request_from(params: dict[str, t.Any]) -> TerraformRequest:
     """The request that the options mean. Raises :class:`InvalidInput`."""
     return TerraformRequest(
         **wanted(params),
-        before=_clock.parse_time(params["before"]) if params["before"] else None,
+        before=_clock.parse_time(params["before"], "before") if params["before"] else None,
         recipients=check_recipients(params["encryption_recipients"]),
     )
 

@@ -10,12 +10,11 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import sys
 import typing as t
 
 from tests.servers.archived import NAME, ArchivedComponent, archived_component
-from tests.servers.playbook import ROOT
+from tests.servers.playbook import run_playbook
 
 
 def write_inventory(component: ArchivedComponent, directory: pathlib.Path) -> pathlib.Path:
@@ -44,22 +43,7 @@ def write_inventory(component: ArchivedComponent, directory: pathlib.Path) -> pa
 
 def play(inventory: pathlib.Path, playbook: str, *arguments: str) -> tuple[int, int, str]:
     """The exit code, the number of changes, and all that was on the screen."""
-    done = subprocess.run(
-        [
-            os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-            "-i",
-            str(inventory),
-            f"sre.runbooks.{playbook}",
-            *arguments,
-        ],
-        cwd=inventory.parent,
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"), "ANSIBLE_NOCOLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_playbook(inventory, playbook, *arguments)
     found = re.findall(rf"^{NAME} .*changed=(\d+)", done.stdout, re.MULTILINE)
     assert found, done.stdout
     return done.returncode, int(found[0]), done.stdout

@@ -7,18 +7,17 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
-import subprocess
 import sys
 
 import pytest
 
 from tests.servers.kubernetes.api import wait
 from tests.servers.kubernetes.fixtures import kubernetes_cluster, kubernetes_namespace
-from tests.servers.kubernetes.server import ROOT, KubernetesServer
+from tests.servers.kubernetes.server import KubernetesServer
 from tests.servers.kubernetes.site import Site
+from tests.servers.playbook import run_playbook
 
 __all__ = ["kubernetes_cluster", "kubernetes_namespace"]
 
@@ -69,24 +68,7 @@ class Desk:
         return str((status.get("capacity") or {}).get("storage"))
 
     def play(self, *arguments: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [
-                os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-                f"--inventory={self._directory}/hosts.yml",
-                "sre.runbooks.expand_volume",
-                *arguments,
-            ],
-            cwd=self._directory,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
-                "ANSIBLE_NOCOLOR": "1",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        done = run_playbook(self._directory / "hosts.yml", "expand_volume", *arguments)
         return done.returncode, done.stdout
 
 

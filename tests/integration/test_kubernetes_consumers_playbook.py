@@ -19,8 +19,9 @@ import pytest
 from tests.servers.kubernetes import workloads
 from tests.servers.kubernetes.api import Object, wait
 from tests.servers.kubernetes.fixtures import kubernetes_cluster, kubernetes_namespace
-from tests.servers.kubernetes.server import ROOT, KubernetesServer
+from tests.servers.kubernetes.server import KubernetesServer
 from tests.servers.kubernetes.site import COMPONENT, Site, config_map
+from tests.servers.playbook import start_playbook
 
 __all__ = ["kubernetes_cluster", "kubernetes_namespace"]
 
@@ -78,24 +79,7 @@ class Shop:
         return self.start("restore_components", f"--extra-vars=restore_confirm={COMPONENT}", *arguments)
 
     def start(self, playbook: str, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [
-                os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-                f"--inventory={self._inventory}",
-                f"sre.runbooks.{playbook}",
-                *arguments,
-            ],
-            cwd=self._directory,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
-                "ANSIBLE_NOCOLOR": "1",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        return start_playbook(self._inventory, playbook, *arguments)
 
     def restore(self, *arguments: str) -> tuple[int, str]:
         return ended(self.start_restore(*arguments))

@@ -17,7 +17,7 @@ import tempfile
 
 from tests.servers.archived import NAME
 from tests.servers.bank import Bank, bank
-from tests.servers.playbook import ROOT
+from tests.servers.playbook import run_playbook
 from tools.local_environment import free_port
 
 
@@ -63,26 +63,7 @@ def write_inventory(opened: Bank, directory: pathlib.Path) -> pathlib.Path:
 
 
 def play(inventory: pathlib.Path, playbook: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [
-            os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-            "-i",
-            str(inventory),
-            f"sre.runbooks.{playbook}",
-            *arguments,
-        ],
-        cwd=inventory.parent,
-        env={
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
-            "ANSIBLE_NOCOLOR": "1",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_playbook(inventory, playbook, *arguments)
     assert done.returncode == 0, done.stdout
     return done.stdout
 

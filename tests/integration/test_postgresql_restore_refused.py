@@ -78,7 +78,7 @@ def test_another_environments_server_is_refused(flights: Component) -> None:  # 
         ({"recovery_point": "20200101T000000Z-0000"}, "object_missing", "there is no recovery point"),
         ({"recovery_point": "../../etc"}, "invalid_input", "not a recovery point's id"),
         ({"before": "2020-01-01"}, "object_missing", "no recovery point that fits"),
-        ({"before": "yesterday"}, "invalid_input", "not a time"),
+        ({"before": "yesterday"}, "invalid_input", "before is not a time"),
         ({"databases": ["nothing"]}, "invalid_input", "no database nothing"),
         ({"component": "unknown_db", "confirm": "unknown_db"}, "object_missing", "no recovery point"),
         ({"bin_dir": "/nonexistent"}, "missing_requirement", "/nonexistent"),

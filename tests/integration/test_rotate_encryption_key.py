@@ -31,8 +31,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.repositor
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.rewraps import list_rewraps
 from tests.servers.module_call import call_module, finish_module, start_module
+from tests.servers.playbook import ROOT, run_playbook
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 HOUR = datetime.timedelta(hours=1)
 
 
@@ -113,22 +113,7 @@ class Site:
             "ansible_python_interpreter": sys.executable,
         }
         inventory.write_text(yaml.safe_dump({"components": {"hosts": {"db": {}}, "vars": variables}}))
-        program = pathlib.Path(sys.executable).parent / "ansible-playbook"
-        return subprocess.run(
-            [str(program), "-i", str(inventory), f"sre.runbooks.{playbook}", *arguments],
-            cwd=self.directory,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        return run_playbook(inventory, playbook, *arguments, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._terraform.state import empty_state
-from tests.conftest import ROOT
+from tests.servers.playbook import run_playbook
 from tests.servers.s3 import REGION, Gateway
 from tests.servers.terraform import NAME, PASSWORD, Configuration, Site, StateServer, state_server
 
@@ -344,19 +344,7 @@ def play(site: Site, playbook: str, *arguments: str) -> str:
     groups = {"components": {"children": {"terraform": {"hosts": {NAME: {}}}}}}
     inventory = site.path / "hosts.yml"
     inventory.write_text(json.dumps({"all": {"vars": variables, "children": groups}}))
-    done = subprocess.run(
-        [
-            os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-            *("-i", str(inventory), f"sre.runbooks.{playbook}", *arguments),
-        ],
-        cwd=site.path,
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"), "ANSIBLE_NOCOLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_playbook(inventory, playbook, *arguments)
     assert done.returncode == 0, done.stdout
     return done.stdout
 

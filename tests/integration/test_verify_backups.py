@@ -27,8 +27,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.repositor
     initialise_repository,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.signatures import generate_key, with_signing
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from tests.servers.playbook import run_playbook
 
 
 class Site:
@@ -78,25 +77,7 @@ class Site:
         }
         inventory.write_text(yaml.safe_dump({"components": {"hosts": hosts, "vars": common}}))
         shutil.rmtree(reports, ignore_errors=True)
-        done = subprocess.run(
-            [
-                str(pathlib.Path(sys.executable).with_name("ansible-playbook")),
-                "-i",
-                str(inventory),
-                "sre.runbooks.verify_backups",
-                *arguments,
-            ],
-            cwd=self.directory,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
-                "ANSIBLE_NOCOLOR": "1",
-            },
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        done = run_playbook(inventory, "verify_backups", *arguments)
         found = list(reports.rglob("*.json")) if reports.exists() else []
         return done, json.loads(found[0].read_text()) if found else {}
 

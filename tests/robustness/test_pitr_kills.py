@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import random
 import typing as t
 
 import pytest
@@ -20,14 +19,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.access im
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.place import generations
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_failures
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
-from tests.robustness.module_process import Kill, ModuleProcess, Outcome, survivors
-from tests.robustness.scale import SEED, SOAK, counted, worth_killing
+from tests.robustness.module_process import Kill, ModuleProcess, Outcome
+from tests.robustness.sweeping import Sweep, sweep_through
 from tests.robustness.waiting import problems_while_waiting
 from tests.servers.archived import NAME
 from tests.servers.bank import Bank, Entry, bank
-
-#: Cases of each in ``make test``; with ``make soak`` it is every one.
-SAMPLE = {"back up": 2, "drill": 1, "recover": 1, "expire": 1, "archive": 2}
 
 
 class Protected:
@@ -156,6 +152,16 @@ class Protected:
         problems += [f"the point's backup {label} is gone" for label in known - there]
         return problems
 
+    def bereft(self) -> list[str]:
+        """Wrong at every moment: no whole data directory, neither in place nor beside it."""
+        parent, name = os.path.split(self.data_dir)
+        beside = [entry for entry in os.listdir(parent) if entry == name or entry.startswith(f"{name}__before_")]
+        whole = any(os.path.exists(os.path.join(parent, entry, "PG_VERSION")) for entry in beside)
+        return [] if whole else ["no data directory is left"]
+
+    def turn_to_the_other(self) -> None:
+        self.turn += 1
+
     def recovered(self) -> list[str]:
         rows, wanted = self.bank.rows(), list(range(self.targets[self.turn % 2].number + 1))
         return [] if rows == wanted else [f"holds {rows}"]
@@ -165,23 +171,36 @@ class Protected:
         return [f"nothing could be released: {released}"] if released.failed else []
 
 
-class Sweep(t.NamedTuple):
-    """What is disturbed, with work to do; what is run again and has to converge; what then changes nothing."""
-
-    act: t.Callable[[Protected, Kill | None], Outcome]
-    quiet: t.Callable[[Protected], Outcome]
-    holds: t.Callable[[Protected], list[str]]
-    prepare: t.Callable[[Protected], object] = lambda _protected: None
-    after: t.Callable[[Protected], list[str]] = lambda _protected: []
-
-
 #: In this order: going back in time needs the log whole, and setting archiving up anew begins another one.
-SWEEPS = {
-    "back up": Sweep(Protected.back_up, lambda own: own.back_up(force=False), Protected.catalogued),
-    "drill": Sweep(Protected.drill, lambda own: own.drill(drill_interval="1d"), Protected.catalogued),
-    "recover": Sweep(Protected.recover, Protected.recover, Protected.recovered, after=Protected.release),
-    "expire": Sweep(Protected.expire, Protected.expire, Protected.catalogued, Protected.outdate),
-    "archive": Sweep(Protected.archive, Protected.archive, lambda _own: [], Protected.stop_archiving),
+SWEEPS: dict[str, Sweep[Protected]] = {
+    "back up": Sweep(
+        Protected.back_up, lambda own: own.back_up(force=False), Protected.catalogued, at_once=Protected.bereft
+    ),
+    "drill": Sweep(
+        Protected.drill,
+        lambda own: own.drill(drill_interval="1d"),
+        Protected.catalogued,
+        at_once=Protected.bereft,
+        sample=1,
+    ),
+    "recover": Sweep(
+        Protected.recover,
+        Protected.recover,
+        Protected.recovered,
+        Protected.turn_to_the_other,
+        at_once=Protected.bereft,
+        after=Protected.release,
+        sample=1,
+    ),
+    "expire": Sweep(
+        Protected.expire,
+        Protected.expire,
+        Protected.catalogued,
+        Protected.outdate,
+        at_once=Protected.bereft,
+        sample=1,
+    ),
+    "archive": Sweep(Protected.archive, Protected.archive, prepare=Protected.stop_archiving, at_once=Protected.bereft),
 }
 
 
@@ -189,13 +208,6 @@ SWEEPS = {
 def protected() -> t.Iterator[Protected]:
     with bank() as opened, ModuleProcess() as modules:
         yield Protected(opened, modules)
-
-
-def somewhere(data_dir: str) -> bool:
-    """Whether a whole data directory is in place or beside it."""
-    parent, name = os.path.split(data_dir)
-    beside = [entry for entry in os.listdir(parent) if entry == name or entry.startswith(f"{name}__before_")]
-    return any(os.path.exists(os.path.join(parent, entry, "PG_VERSION")) for entry in beside)
 
 
 def test_whoever_waits_shows_for_whom(protected: Protected) -> None:
@@ -222,39 +234,4 @@ def test_whoever_waits_shows_for_whom(protected: Protected) -> None:
 
 @pytest.mark.parametrize("name", list(SWEEPS))
 def test_killed_at_every_side_effect_converges(protected: Protected, results: t.Callable[..., None], name: str) -> None:
-    sweep = SWEEPS[name]
-    sweep.prepare(protected)
-    protected.turn = 1
-    whole = sweep.act(protected, None)
-    assert not whole.failed, str(whole)
-    sweep.after(protected)
-    count = len(whole.effects)
-    assert count >= 4, whole.effects
-    cases = [(number, after) for number in worth_killing(whole.effects) for after in (False, True)]
-    if not SOAK:
-        cases = random.Random(f"{SEED}-{name}").sample(cases, SAMPLE[name])
-    failures: list[str] = []
-    killed = 0
-    for protected.turn, (number, after) in enumerate(counted(f"kill inside: {name}", cases)):
-        sweep.prepare(protected)
-        outcome = sweep.act(protected, Kill(number, after))
-        killed += outcome.killed
-        case = f"{name}, {'after' if after else 'before'} effect {number} of {count} ({outcome})"
-        failures += [f"{case}: {problem}" for problem in problems_after(protected, sweep, outcome)]
-    results(f"kill inside: {name} (to a moment)", len(cases), len(failures), effects=count, killed=killed)
-    assert not failures, "\n".join(failures[:20])
-    assert killed >= len(cases) * 0.5
-
-
-def problems_after(protected: Protected, sweep: Sweep, outcome: Outcome) -> list[str]:
-    problems = [] if somewhere(protected.data_dir) else ["no data directory is left"]
-    problems += [f"still running: {process}" for process in survivors(outcome.mark)]
-    again = sweep.act(protected, None)
-    if again.failed:
-        return [*problems, f"the rerun failed: {again}"]
-    quiet = sweep.quiet(protected)
-    if quiet.failed or quiet.result["changed"]:
-        problems.append(f"changed again: {quiet}")
-    for run in (again, quiet):
-        problems += [f"left by the rerun: {process}" for process in survivors(run.mark)]
-    return [*problems, *sweep.holds(protected), *protected.left(), *sweep.after(protected)]
+    sweep_through(protected, name, SWEEPS[name], "to a moment", results)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import random
 import signal
 import time
 import typing as t
@@ -25,13 +24,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
-from tests.robustness.module_process import Kill, ModuleProcess, Outcome, survivors
-from tests.robustness.scale import SEED, SOAK, counted, worth_killing
+from tests.robustness.module_process import Kill, ModuleProcess, Outcome
+from tests.robustness.sweeping import Sweep, sweep_through
 from tests.servers.module_call import start_module
 from tests.servers.terraform import NAME, Site, StateServer, state_server
-
-#: Cases of each in ``make test``; with ``make soak`` it is every one.
-SAMPLE = 3
 
 
 class KilledState:
@@ -113,15 +109,8 @@ class KilledState:
         return ("backend.tf", "main.tf", ".terraform", ".terraform.lock.hcl")
 
 
-class Sweep(t.NamedTuple):
-    act: t.Callable[[KilledState, Kill | None], Outcome]
-    quiet: t.Callable[[KilledState], Outcome]
-    holds: t.Callable[[KilledState], list[str]]
-    prepare: t.Callable[[KilledState], object] = lambda _own: None
-
-
-SWEEPS = {
-    "back up": Sweep(KilledState.back_up, lambda own: own.back_up(force=False), lambda _own: []),
+SWEEPS: dict[str, Sweep[KilledState]] = {
+    "back up": Sweep(KilledState.back_up, lambda own: own.back_up(force=False), sample=3),
     "restore": Sweep(
         KilledState.restore, KilledState.restore, lambda own: [*own.restored(), *own.kept()], KilledState.spoil
     ),
@@ -144,40 +133,7 @@ def own(tmp_path: pathlib.Path, modules: ModuleProcess) -> t.Iterator[KilledStat
 
 @pytest.mark.parametrize("name", list(SWEEPS))
 def test_killed_at_every_side_effect_converges(own: KilledState, results: t.Callable[..., None], name: str) -> None:
-    sweep = SWEEPS[name]
-    sweep.prepare(own)
-    whole = sweep.act(own, None)
-    assert not whole.failed, str(whole)
-    wrong = problems_after(own, sweep, whole, rerun=False)
-    assert not wrong, wrong
-    count = len(whole.effects)
-    assert count >= 3, whole.effects
-    cases = [(number, after) for number in worth_killing(whole.effects) for after in (False, True)]
-    if not SOAK:
-        cases = random.Random(f"{SEED}-terraform-{name}").sample(cases, min(SAMPLE, len(cases)))
-    failures: list[str] = []
-    killed = 0
-    for number, after in counted(f"kill inside: {name} (Terraform)", cases):
-        sweep.prepare(own)
-        outcome = sweep.act(own, Kill(number, after))
-        killed += outcome.killed
-        case = f"{name}, {'after' if after else 'before'} effect {number} of {count} ({outcome})"
-        failures += [f"{case}: {problem}" for problem in problems_after(own, sweep, outcome)]
-    results(f"kill inside: {name} (Terraform)", len(cases), len(failures), effects=count, killed=killed)
-    assert not failures, "\n".join(failures[:20])
-    assert killed >= len(cases) * 0.6
-
-
-def problems_after(own: KilledState, sweep: Sweep, outcome: Outcome, rerun: bool = True) -> list[str]:
-    problems = [f"still running: {process}" for process in survivors(outcome.mark)]
-    if rerun:
-        again = sweep.act(own, None)
-        if again.failed:
-            return [*problems, f"the rerun failed: {again}"]
-    quiet = sweep.quiet(own)
-    if quiet.failed or quiet.result["changed"]:
-        problems.append(f"changed again: {quiet}")
-    return [*problems, *sweep.holds(own), *own.left()]
+    sweep_through(own, name, SWEEPS[name], "Terraform", results)
 
 
 @pytest.mark.parametrize("method", ["LOCK", "POST", "UNLOCK"])

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,31 +51,48 @@ def play(tasks: list[dict[str, t.Any]], *arguments: str, variables: dict[str, t.
         path = os.path.join(directory, "play.yml")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(book, file)
-        done = subprocess.run(
-            [
-                os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
-                "-i",
-                "localhost,",
-                "-c",
-                "local",
-                "-e",
-                f"ansible_python_interpreter={sys.executable}",
-                path,
-                *arguments,
-            ],
-            cwd=directory,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
-                "ANSIBLE_NOCOLOR": "1",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        here = ("-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}")
+        done = _ended(_start([*here, path, *arguments], directory, {}))
         if not os.path.exists(collected):
             raise AssertionError(done.stdout)
         with open(collected, encoding="utf-8") as file:
             return Played(json.load(file), done.stdout)
+
+
+def run_playbook(
+    inventory: pathlib.Path, name: str, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the collection's playbook of that name to its end, in the inventory's directory; ``stdout`` is the screen."""
+    return _ended(start_playbook(inventory, name, *arguments, **environment))
+
+
+def start_playbook(inventory: pathlib.Path, name: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """The same, not waited for, in a process group of its own."""
+    return _start(["-i", str(inventory), f"sre.runbooks.{name}", *arguments], str(inventory.parent), environment)
+
+
+def _start(arguments: list[str], directory: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), *arguments],
+        cwd=directory,
+        env={
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
+            "ANSIBLE_NOCOLOR": "1",
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        output = process.communicate(timeout=300)[0]
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return subprocess.CompletedProcess(process.args, process.returncode, output, "")

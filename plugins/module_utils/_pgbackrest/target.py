@@ -99,7 +99,7 @@ def target_from(params: t.Mapping[str, t.Any]) -> Target:
 
 def _checked(kind: str, value: str) -> str:
     if kind == "time":
-        return _clock.format_time(_clock.parse_time(value))
+        return _clock.format_time(_clock.parse_time(value, "restore_target_time"))
     if kind == "lsn":
         return format_lsn(parse_lsn(value))
     if kind == "xid" and not (_XID.fullmatch(value) and 3 <= int(value) < 2**64):

@@ -53,7 +53,8 @@ def rows_lost_text(component: t.Mapping[str, t.Any], kind: str) -> str:
 
 def could_lose_rows(component: t.Mapping[str, t.Any], kind: str) -> bool:
     """Whether the number of lost rows is a question at all: only going back to a recovery point loses rows."""
-    return component["rpo"]["target_s"] is not None and kind in ("restore", "rebuild", "other")
+    restored = kind in ("restore", "rebuild") or (kind == "other" and component["rto"]["measured_s"] is not None)
+    return component["rpo"]["target_s"] is not None and restored
 
 
 def row_text(row: t.Any) -> str:

@@ -18,7 +18,7 @@ description:
 author: The sre.runbooks authors (@sre-runbooks)
 options:
   component:
-    description: The component whose points are looked at.
+    description: The component whose points are looked at, with those that its restores replaced.
     type: str
     required: true
   recovery_point:
@@ -119,6 +119,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age import Identities, check_recipients
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import list_for, replaced_points
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings import (
     OTHER_KIND,
@@ -130,7 +131,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings 
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import (
     PointListing,
-    list_points,
     select_point,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
@@ -147,12 +147,16 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         )
     )
     repository = open_repository(params["repository"], params["environment_name"], params["s3"])
-    listing = list_points(repository, params["component"])
+    selector = params["recovery_point"]
+    listing = list_for(repository, params["component"], selector)
     deep = params["depth"] == "object"
-    found = [look_into(repository, point, ring, deep) for point in _chosen(listing, params["recovery_point"])]
+    chosen = _chosen(listing, selector)
+    if selector == "all":
+        chosen += replaced_points(repository, params["component"])
+    found = [look_into(repository, point, ring, deep) for point in chosen]
     problems = _problems(found, ring, recipients)
     for problem in problems:
-        module.warn(f"{listing.component}: {problem}")
+        module.warn(f"{params['component']}: {problem}")
     named = {spelt(recipient): recipient for openings in found for recipient in openings.recipients}
     named.update({spelt(recipient): recipient for recipient in recipients})
     return {
@@ -171,7 +175,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
 
 def _chosen(listing: PointListing, selector: str) -> list[RecoveryPoint]:
     if selector == "all":
-        return listing.points
+        return list(listing.points)
     if selector == "newest":
         return listing.points[:1]
     return [point for point in listing.points if point.point_id == selector] or [select_point(listing, selector)]

@@ -46,7 +46,7 @@ class BlastRadiusCheck(BlockingCheck):
             repository = open_repository(t.cast(str, self._repository), t.cast(str, self._environment), self._s3)
             radius = find_blast_radius(repository.store, demands)
         except RepositoryError as error:
-            return self.reading("unknown", "nothing", str(error))
+            return self.unasked(error)
         values = {"checks": {finding.check: finding.result for finding in radius.findings}}
         passed = sum(result == "pass" for result in values["checks"].values())
         measured = f"{passed} of {counted(len(radius.findings), 'check')} pass"

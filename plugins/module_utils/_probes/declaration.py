@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_duration
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, RunbookError
 
 #: Names of headers whose values no output may show.
 _SECRET_NAME = re.compile(r"auth|cookie|token|key|secret|password", re.IGNORECASE)
@@ -55,6 +55,11 @@ class Check:
 
     def reading(self, outcome: str, measured: str, message: str, **values: t.Any) -> Reading:
         return Reading(outcome, measured, self.expected, message, None if outcome == "ok" else self.hint, values)
+
+    def unasked(self, error: RunbookError) -> Reading:
+        """The question could not be asked: what the error says, and its own next command where it has one."""
+        said = str(error).removesuffix(f"; next: {error.next_command}")
+        return Reading("unknown", "nothing", self.expected, said, error.next_command or self.hint)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,6 +39,7 @@ class EncryptionCheck(BlockingCheck):
     def look(self) -> Reading:
         # Only now: most calls have no such probe.
         from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.age import Identities
+        from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import replaced_points
         from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings import KeyRing, look_into
         from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
         from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
@@ -50,11 +51,18 @@ class EncryptionCheck(BlockingCheck):
         try:
             repository = open_repository(t.cast(str, self._repository), t.cast(str, self._environment), self._s3)
             points = list_points(repository, t.cast(str, self._component)).points
-            return self._judge([look_into(repository, point, ring) for point in points], ring.recipients)
+            found = [look_into(repository, point, ring) for point in points]
+            kept = [
+                look_into(repository, point, ring)
+                for point in replaced_points(repository, t.cast(str, self._component))
+            ]
+            return self._judge(found, kept, ring.recipients)
         except RepositoryError as error:
-            return self.reading("unknown", "nothing", str(error))
+            return self.unasked(error)
 
-    def _judge(self, found: list[PointOpenings], here: list[str]) -> Reading:
+    def _judge(self, own: list[PointOpenings], kept: list[PointOpenings], here: list[str]) -> Reading:
+        """``kept`` are the points that restores replaced."""
+        found = [*own, *kept]
         states = [openings.state for openings in found]
         closed = [openings for openings in found if openings.state in ("orphaned", "damaged")]
         opened = states.count("opens")
@@ -76,7 +84,7 @@ class EncryptionCheck(BlockingCheck):
             why = f"it is encrypted for {', '.join(first.recipients) or 'recipients that nobody noted'}"
         message = f"{first.point.point_id} does not open here: {why}"
         # The newest is the one that would be restored; what only older ones need may be kept elsewhere on purpose.
-        return self.reading("failed" if closed[0] is found[0] else "warning", measured, message, **values)
+        return self.reading("failed" if closed[0] in own[:1] else "warning", measured, message, **values)
 
 
 ENCRYPTION = Kind(

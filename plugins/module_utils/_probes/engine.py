@@ -231,7 +231,7 @@ async def _within(probe: Probe) -> Reading:
         waited = format_duration(probe.timeout)
         return check.reading("failed", f"no answer after {waited}", f"did not answer within {waited}", timed_out=True)
     except RunbookError as error:
-        return check.reading("unknown", "nothing", str(error))
+        return check.unasked(error)
     except Exception as error:
         # A probe that breaks must not take the others with it, nor pass; its text could quote anything, so no text.
         frame = traceback.extract_tb(error.__traceback__)[-1]

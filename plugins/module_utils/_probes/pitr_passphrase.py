@@ -70,7 +70,7 @@ class PitrPassphraseCheck(BlockingCheck):
                         raise
                     closed.append(generation)
         except (InvalidInput, MissingRequirement, RunbookError) as error:
-            return self.reading("unknown", "nothing", str(error))
+            return self.unasked(error)
         return self.judge(found, closed)
 
     def judge(self, found: t.Sequence[str], closed: t.Sequence[str]) -> Reading:

@@ -69,7 +69,7 @@ class PostgresqlArchiveCheck(BlockingCheck):
                 except psycopg.Error as error:
                     return self.reading("failed", "a failed query", " ".join(str(error).split())[:300])
         except (InvalidInput, MissingRequirement) as error:
-            return self.reading("unknown", "nothing", str(error))
+            return self.unasked(error)
         except RunbookError as error:
             return self.reading("failed", "no connection", error.found or error.message)
         return self.judge(lag)

@@ -67,7 +67,7 @@ class RecoveryPointCheck(BlockingCheck):
             listing = list_points(repository, t.cast(str, self._component))
             now = _clock.now()  # the store's own clock may only be had by writing
         except RepositoryError as error:
-            return self.reading("unknown", "nothing", str(error))
+            return self.unasked(error)
         reading = self._judge_age(listing, now)
         if reading.outcome in ("failed", "unknown"):
             return reading

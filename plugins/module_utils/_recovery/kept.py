@@ -18,6 +18,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import PointListing, list_points
 
 if t.TYPE_CHECKING:
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 
 _SUFFIX = "--before"
@@ -54,3 +55,11 @@ def name_for(repository: Repository, component: str, selector: str) -> str:
 def list_for(repository: Repository, component: str, selector: str) -> PointListing:
     """The component's points, or what its restores kept when ``selector`` is the id of a point among those."""
     return list_points(repository, name_for(repository, component, selector))
+
+
+def replaced_points(repository: Repository, component: str) -> list[RecoveryPoint]:
+    """What restores of the component replaced and kept, newest first."""
+    try:
+        return list_points(repository, before_component(component)).points
+    except InvalidInput:  # a name too long for restores to have kept anything
+        return []

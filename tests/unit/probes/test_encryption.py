@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import now
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding, store_stream
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Reading
+from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import before_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import initialise_repository
@@ -34,8 +35,8 @@ class Filled:
         self.identity = directory / "identity.txt"
         self.identity.write_text(f"{MINE}\n")
 
-    def point(self, age_h: float, key: pyrage.x25519.Identity | None) -> RecoveryPoint:
-        writer = begin_point(self.repository, "db", "postgresql", None)
+    def point(self, age_h: float, key: pyrage.x25519.Identity | None, component: str = "db") -> RecoveryPoint:
+        writer = begin_point(self.repository, component, "postgresql", None)
         encoding = Encoding(recipients=[str(key.to_public())] if key else [])
         name = f"a{encoding.suffix}"
         writer.add(store_stream(self.repository.store, writer.object_key(name), name, io.BytesIO(b"some"), encoding))
@@ -81,6 +82,14 @@ def test_a_key_that_nobody_here_has_is_named(filled: Filled) -> None:
     assert filled.ask().outcome == "failed" and newest.point_id in filled.ask().message
 
 
+def test_what_restores_replaced_is_opened_too(filled: Filled) -> None:
+    filled.point(1, MINE)
+    replaced = filled.point(2, OTHER, before_component("db"))
+    reading = filled.ask()
+    assert (reading.outcome, reading.values["closed"]) == ("warning", [replaced.point_id])
+    assert reading.measured == "1 of 2 recovery points open"
+
+
 def test_damaged_headers_and_identities(filled: Filled) -> None:
     point = filled.point(1, MINE)
     path = filled.root / point.objects[0].key
@@ -94,3 +103,10 @@ def test_damaged_headers_and_identities(filled: Filled) -> None:
     assert filled.ask(repository="file:///nonexistent/repository").outcome == "failed"
     filled.identity.write_text(f"{MINE}\n")
     assert filled.ask(repository="file:///nonexistent/repository").outcome == "unknown"
+
+
+def test_a_repository_that_is_away_is_told_with_one_next_command(filled: Filled) -> None:
+    filled.root.rename(filled.root.with_name("away"))
+    reading = filled.ask()
+    assert reading.outcome == "unknown" and "no repository at" in reading.message
+    assert "next:" not in reading.message and "prepare_repository" in (reading.hint or "")

@@ -52,12 +52,12 @@ def open_descriptors(expected: int = 0) -> int:
 def test_a_thousand_probes_with_hanging_ones_among_them(server: HttpServer) -> None:
     before = open_descriptors()
     declarations = [
-        {"kind": "http", "url": server.url + ("/hang" if n % 2 == 0 else "/"), "timeout": 1} for n in range(1000)
+        {"kind": "http", "url": server.url + ("/hang" if n % 2 == 0 else "/"), "timeout": 3} for n in range(1000)
     ]
     started = time.monotonic()
     results = ask_all(declarations)
-    # 64 at a time would take 8 s.
-    assert time.monotonic() - started < 6
+    # 64 at a time would take 24 s.
+    assert time.monotonic() - started < 20
     assert [result.reading.outcome for result in results] == ["failed" if n % 2 == 0 else "ok" for n in range(1000)]
     assert open_descriptors(before) <= before
 

@@ -380,7 +380,7 @@ def test_another_attempt_looks_anew() -> None:
 
 def test_what_the_api_refuses_is_unknown_and_names_the_way_out() -> None:
     found = look("kubernetes_pods", {PODS: 403}).reading
-    assert found.outcome == "unknown" and "kubectl auth can-i" in found.message
+    assert found.outcome == "unknown" and "kubectl auth can-i" in (found.hint or "")
 
 
 def test_bad_declarations_name_the_nearest() -> None:

@@ -36,7 +36,7 @@ SESSION_SETTINGS = (
     ("DateStyle", "ISO, YMD"),
 )
 # From the first statement on: a timeout of some milliseconds, set for a database, would end the one that lifts it.
-_OPTIONS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+UNTIMED = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 _UNDEFINED_OBJECT = "42704"
 #: Seconds for a connection through a cluster's API, at least.
 _TUNNEL_TIMEOUT_S = 30
@@ -108,7 +108,7 @@ class PostgresqlAddress:
             "PGCONNECT_TIMEOUT": str(self.connect_timeout),
             "PGAPPNAME": APPLICATION_NAME,
             "PGCLIENTENCODING": "UTF8",
-            "PGOPTIONS": _OPTIONS,
+            "PGOPTIONS": UNTIMED,
         }
         if self.password is not None:
             variables["PGPASSWORD"] = self.password
@@ -214,7 +214,7 @@ def connect(
         parameters["hostaddr"] = address.way.host
     try:
         try:
-            connection = psycopg.connect(autocommit=True, options=_OPTIONS, **parameters)
+            connection = psycopg.connect(autocommit=True, options=UNTIMED, **parameters)
         except psycopg.OperationalError as error:
             # A pooler; whether that is fine is for the caller to say.
             if "unsupported startup parameter" not in str(error):

@@ -10,6 +10,7 @@ import shlex
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._pipeline.stream import Encoding
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import UNTIMED
 
 _ROLES = """\
 ## Bring the roles back
@@ -44,6 +45,8 @@ stop what uses it, `ALTER DATABASE … ALLOW_CONNECTIONS false`, end its session
 (`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '…'`), `ALTER DATABASE … RENAME TO …`.
 
 ```sh
+# What a database was told to allow its sessions must not end its own restore.
+export PGOPTIONS="{options}"
 {commands}
 ```
 
@@ -93,6 +96,7 @@ def restore_guide(content: t.Mapping[str, t.Any], encoding: Encoding, tool_versi
                 major=content["server"]["version"].split(".")[0],
                 extensions=", ".join(f"`{name}`" for name in used) or "none",
                 commands=commands,
+                options=f"{UNTIMED} -c default_transaction_read_only=off",
             )
         )
     return "\n".join(parts)

@@ -77,10 +77,13 @@ class Turnstile:
     """Lets a number of probes at one target at a time, and more when those inside hang.
 
     So a target is not stormed with connections, and some hanging probes do not starve the others.
+
+    :arg most: how many it never lets in at a time, for a target that gives a connection to so many only.
     """
 
-    def __init__(self, places: int = 64, period: float = 0.1) -> None:
+    def __init__(self, places: int = 64, period: float = 0.1, most: int | None = None) -> None:
         self._places = places
+        self._most = most
         self._step = places
         self._period = period
         self._inside = 0
@@ -118,7 +121,7 @@ class Turnstile:
 
     def _widen(self) -> None:
         self._timer = None
-        if self._passed < self._places // 4:
+        if self._passed < self._places // 4 and (self._most is None or self._places < self._most):
             self._places += self._step
             self._admit()
         self._passed = 0

@@ -84,10 +84,10 @@ class Session:
         self._contexts: dict[t.Any, ssl.SSLContext] = {}
         self._clusters: dict[t.Any, ApiSession] = {}
 
-    def turnstile(self, target: t.Any, places: int = 64) -> Turnstile:
+    def turnstile(self, target: t.Any, places: int = 64, most: int | None = None) -> Turnstile:
         """The one of that target."""
         if target not in self._turnstiles:
-            self._turnstiles[target] = Turnstile(places)
+            self._turnstiles[target] = Turnstile(places, most=most)
         return self._turnstiles[target]
 
     def tls_context(self, options: dict[str, t.Any]) -> ssl.SSLContext:

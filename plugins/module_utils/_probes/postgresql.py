@@ -43,7 +43,7 @@ class PostgresqlCheck(Check):
         self._host = options["socket"] or options["host"]
         self._transport = _transport(options)
         place = json.dumps(self._transport, sort_keys=True) if self._transport else self._host
-        self._turnstile = session.turnstile(("postgresql", place, options["port"]), places=8)
+        self._turnstile = session.turnstile(("postgresql", place, options["port"]), places=8, most=32)
         self._query: str | None = options["query"]
         if self._query is None and not all(options[key] is None for key in ("expect", "minimum", "maximum")):
             raise ValueError("expect, minimum and maximum need a query")

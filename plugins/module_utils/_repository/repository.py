@@ -89,7 +89,7 @@ def require_presence(repository: Repository) -> None:
             f"{repository.url} is away",
             expected=f"repository {repository.id}",
             found=f"no {_IDENTITY}",
-            next_command=f"see what became of {repository.url} (a mount, a network), and run this again",
+            next_command=f"see what became of {repository.url} (a mount, a network), then: the same command",
         ) from None
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -18,7 +19,13 @@ from hypothesis import strategies as st
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import OUTCOMES, Check, Probe, Reading
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.engine import Result, counts, run_probes, verdict
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.engine import (
+    Result,
+    Turnstile,
+    counts,
+    run_probes,
+    verdict,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session, declare_all
 from tests.servers.http import HttpServer, silent_listener
 from tests.unit.probes.conftest import ask_all
@@ -66,6 +73,20 @@ def test_waiting_for_its_turn_is_not_charged_to_a_probe(server: HttpServer) -> N
     # 0.3 s each, 64 at a time at first: the last ones wait longer than their timeout.
     results = ask_all([{"kind": "http", "url": server.url + "/slow", "timeout": 1.5}] * 600)
     assert {result.reading.outcome for result in results} == {"ok"}
+
+
+def test_a_turnstile_never_lets_more_in_than_a_target_has_room_for() -> None:
+    async def hang() -> int:
+        turnstile = Turnstile(places=4, period=0.01, most=12)
+        waiting = [asyncio.ensure_future(turnstile.enter()) for _ in range(20)]
+        await asyncio.sleep(0.3)
+        inside = sum(one.done() for one in waiting)
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return inside
+
+    assert asyncio.run(hang()) == 12
 
 
 def test_no_descriptor_is_left_whatever_happens(server: HttpServer) -> None:

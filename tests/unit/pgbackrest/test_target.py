@@ -83,3 +83,8 @@ def test_control_data_are_read() -> None:
     assert found.segment_size == 16 << 20
     with pytest.raises(EngineError, match="cannot be read"):
         parse_control_data(CONTROL.replace("Bytes per WAL segment", "other"))
+
+
+def test_a_time_that_cannot_be_read_is_named_as_the_operator_wrote_it() -> None:
+    with pytest.raises(InvalidInput, match="restore_target_time is not a time"):
+        target_from({"target_time": "yesterday"})

@@ -20,6 +20,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.markup import H
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_html import render_html
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_markdown import render_markdown
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_text import summary_lines
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import could_lose_rows
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from sample_report import HOSTILE, rebuild_report, troubled_report
@@ -199,3 +200,18 @@ def test_lost_rows_beyond_five_are_counted() -> None:
     report = rebuild_report()
     report["components"][0].update(rows_lost=12, lost_rows=[{"id": number} for number in range(12)])
     assert "… 7 more" in render_markdown(report)
+
+
+@pytest.mark.parametrize(
+    ("kind", "restored_in_s", "asked"),
+    [
+        ("restore", None, True),
+        ("rebuild", None, True),
+        ("other", 3.0, True),
+        ("other", None, False),
+        ("backup", 3.0, False),
+    ],
+)
+def test_lost_rows_are_asked_for_where_something_went_back(kind: str, restored_in_s: float | None, asked: bool) -> None:
+    component = {"rpo": {"target_s": 60.0}, "rto": {"measured_s": restored_in_s}}
+    assert could_lose_rows(component, kind) is asked

@@ -22,7 +22,7 @@ sys.path[:0] = [str(_ROOT), str(_ROOT / ".local" / "collections")]
 
 from benchmarks.measure import Result  # noqa: E402  (the path comes first)
 
-_SECTIONS = ("pipeline", "memory", "postgresql", "expire", "evidence", "s3", "restic", "kubernetes")
+_SECTIONS = ("pipeline", "memory", "postgresql", "expire", "evidence", "s3", "restic", "kubernetes", "probes")
 
 
 def measure(section: str, directory: pathlib.Path, mib: int, runs: int) -> list[Result]:
@@ -55,6 +55,10 @@ def measure(section: str, directory: pathlib.Path, mib: int, runs: int) -> list[
         from benchmarks.kubernetes import KubernetesBench
 
         return KubernetesBench(directory, runs).results()
+    if section == "probes":
+        from benchmarks.probes import ProbesBench
+
+        return ProbesBench(directory, runs).results()
     from benchmarks.postgresql import results
 
     return results(directory, mib, runs)

@@ -21,87 +21,97 @@ extends_documentation_fragment:
   - sre.runbooks.attributes.info_module
   - sre.runbooks.repository.s3
 requirements:
-  - psycopg >= 3.1, for probes of kinds V(postgresql) and V(postgresql_archive)
+  - psycopg >= 3.1, for probes of the postgresql kinds
+  - PyMySQL >= 1.1, for probes of kind V(mysql)
+  - boto3 >= 1.36, for probes of kind V(s3) and repositories in buckets
+  - kafka-python >= 3.0, for probes of kind V(kafka)
+  - redis >= 5, for probes of kind V(redis)
   - pgbackrest >= 2.41, for probes of kind V(pitr_passphrase)
   - kubernetes >= 31, for probes of the kubernetes kinds
-  - cryptography >= 38, for probes of kind V(kubernetes_certificates) that look at Secrets
+  - dnspython >= 2.3, for probes of kind V(dns)
+  - cryptography >= 38, for probes of kind V(tls), and of kind V(kubernetes_certificates) that look at Secrets
 options:
   probes:
     description:
       - The probes, each a mapping. An unknown kind or key is refused before anything runs, with the nearest known one.
-        Empty values count as absent. Durations are seconds or such as V(15m).
+        Empty texts count as absent. Durations are seconds or such as V(15m).
       - Every probe has C(kind), and may have C(name), C(component), C(critical) (default true), C(timeout) for one
         attempt (default 5 s), C(attempts) (default 1), C(interval) before the second attempt, doubled for each further
         one (default 1 s), and C(hint), the next command to show when it is not ok.
-      - "B(http): C(url); C(method), C(headers), C(request_body), C(user), C(password); expects C(status) (such as 200,
-        2xx, or a list; default 200), C(body) (a text that it contains), C(body_matches) (a regular expression), C(json)
-        (a mapping of paths such as C(checks[0].name) to values), C(latency_limit) (else failed), C(latency_warning)
-        (else a warning); C(keep_alive) (default true: probes of one server share connections), C(validate_certs)
-        (default true), C(ca_cert), C(client_cert), C(client_key), C(server_name). Redirects are not followed; of a body,
-        1 MiB is read."
-      - "B(tcp): C(host), C(port); C(send); expects a connection, C(expect) (a text in the answer), C(latency_limit)."
-      - "B(postgresql): C(host) (default 127.0.0.1), C(port), C(socket) (a directory, instead of the host), C(user),
-        C(password), C(password_file), C(database), C(ssl_mode), C(ca_cert); C(query), run read-only; expects C(role)
-        (any, primary, standby), C(expect) (the value, or a list of rows), C(minimum), C(maximum), or at least one row."
-      - "B(postgresql_archive): C(component), C(rpo), and the address as for V(postgresql); expects that a server which archives
-        its log lags at most C(rpo) behind."
-      - "B(pitr_passphrase): C(component), C(cipher_pass) or C(cipher_pass_file), C(previous_cipher_pass_files), C(repository)
-        and C(environment_name) (default: those of the module); expects that the current passphrase opens the component's
-        newest generation of pgBackRest's archive. An older generation that none of them opens is a warning."
-      - "B(recovery_point): C(component), C(repository) and C(environment_name) (default: those of the module); expects a
-        recovery point of at least C(minimum_level) (default taken) that is not older than C(rpo), and with
-        C(drill_interval) a successful restore drill within that time. A damaged recovery point is a warning."
-      - "B(encryption): C(component), C(identity_file) (age identities on this host), C(repository) and C(environment_name)
-        (default: those of the module); expects that the identities open the headers of every recovery point. A point that
-        they do not open is a warning, and a failure when it is the newest."
-      - "B(blast_radius): C(repository) and C(environment_name) (default: those of the module), C(minimum_lock) (default
-        7d), C(production_account); expects that the store says of itself that nothing in the repository can be destroyed.
-        Nothing is tried; M(sre.runbooks.repository_info) does that."
-      - "B(disk): C(path); expects C(free_percent) (default 10), C(free_bytes) (such as 5 GiB), C(free_inodes_percent);
-        below C(warning_percent) is a warning."
-      - "B(process): C(pid_file) (of M(sre.runbooks.background_process) or a common one) or C(pattern) (a regular
-        expression on the command line); expects C(user), C(minimum) (default 1), C(maximum)."
-      - "The kubernetes kinds all take C(kubeconfig), C(context), C(host), C(api_key), C(api_key_file), C(ca_cert),
-        C(client_cert), C(client_key), C(validate_certs) and C(proxy), with the fallbacks that
-        M(sre.runbooks.kubernetes_consumers) has. Those of one cluster share a session, and each list is asked for once.
-        Where nothing else is said they take C(namespace) (default: all), C(selector) (a label selector) and C(ignore) (names
-        or patterns of objects). What the API does not tell this identity is V(unknown)."
-      - "B(kubernetes_api): expects an API server that is ready; C(latency_limit)."
-      - "B(kubernetes_workloads): expects at least C(minimum) (default 1) Deployments, StatefulSets, DaemonSets and Jobs (of a
-        CronJob its newest), each available, settled, and not left stopped by a restore. A rollout under way that serves is a
-        warning."
-      - "B(kubernetes_pods): expects no pod that is pending, not ready or terminating for more than C(grace) (default 2m), nor
-        one that cannot pull its image or crashes, with the reason."
-      - "B(kubernetes_restarts): expects no container with more than C(maximum) (default 3) restarts since its pod was made, the
-        last within C(window) (default 1h)."
-      - "B(kubernetes_autoscalers): expects HorizontalPodAutoscalers that can measure; one at its maximum is a warning."
-      - "B(kubernetes_services): expects a ready endpoint for each service."
-      - "B(kubernetes_ingresses): expects that each backend's service and port exist and have a ready endpoint."
-      - "B(kubernetes_certificates): expects certificates in Secrets of type kubernetes.io/tls and of cert-manager (C(sources),
-        any of secrets and cert_manager) that are valid for C(days) (default 7) more; below C(warning_days) (default 21) is a
-        warning. Keys are never kept nor shown."
-      - "B(kubernetes_events): C(namespace); expects at most C(maximum) (default 0) warnings within C(window) (default 1h),
-        grouped by reason; more is a warning, and more than C(fail_above) a failure. C(ignore) holds reasons."
-      - "B(kubernetes_nodes): C(selector), C(ignore); expects at least C(minimum) (default 1) nodes, each ready and under no
-        pressure; one that is cordoned is a warning."
-      - "B(kubernetes_volumes): expects claims that are bound and, with C(usage) (default true), have C(free_percent) (default
-        10) of space and inodes free, below C(warning_percent) (default 20) a warning. Usage is read from kubelets through the
-        API, with the right to C(get nodes/proxy), of claims that a pod has mounted."
-      - "B(kubernetes_resources): expects containers that use less than C(memory_percent) (default 95) of their memory limit;
-        C(warning_percent) (default 80) of any limit is a warning. Needs a cluster that serves metrics.k8s.io."
+      - Keys, defaults and examples of each kind are in C(docs/probes.md) of the collection.
+      - "B(http): status, body, JSON values, latency, redirects and certificate of a request, with presets for known systems."
+      - "B(websocket): a WebSocket can be opened, and is left open."
+      - "B(tcp): a connection, and an answer."
+      - "B(tls): a chain that validates, its host name, days left, age, protocol; with the reason when it does not."
+      - "B(dns): answers of name servers, their authority, whether they agree."
+      - "B(ping): round trips to a host, measured with TCP handshakes."
+      - "B(smtp): greeting, TLS, ways to log in and a login; never sends a mail."
+      - "B(postgresql): a connection, the server's role, the result of a query."
+      - "B(postgresql_archive): how far a server's archived log lags behind, against an RPO."
+      - "B(postgresql_connections): how many connections of a server are in use, by state and by whom."
+      - "B(postgresql_transactions): transactions that are open for long, idle or prepared."
+      - "B(postgresql_replication): a primary's standbys and slots, a standby's own lag."
+      - "B(mysql): a query, replication, connections and open transactions of a MySQL or MariaDB server."
+      - "B(redis): memory, evictions, connections, saves and replication of a server, and its answer."
+      - "B(kafka): brokers, controller and partitions of a cluster, and how far consumer groups lag."
+      - "B(elasticsearch): health, nodes, shards and disks of an Elasticsearch or OpenSearch cluster."
+      - "B(s3): a bucket that can be listed, its versions, locks and unfinished uploads, the service's clock."
+      - "B(recovery_point): a component's newest recovery point against its RPO, and its last drill."
+      - "B(scheduled_run): a runbook was played not long ago and met its objectives."
+      - "B(encryption): identities on this host open every recovery point of a component."
+      - "B(pitr_passphrase): the passphrase opens a component's pgBackRest archive."
+      - "B(blast_radius): the repository says of itself that nothing in it can be destroyed."
+      - "B(prometheus): a server that is ready, ingests, reaches its targets, evaluates its rules and has no gaps."
+      - "B(alertmanager): a server that is ready; alerts that fire, and those that fired in the last night."
+      - "B(promql): the value of an C(expression) of Prometheus at C(url), against C(minimum), C(maximum), or the same hour of
+        C(baseline_weeks) former weeks. Absent, stale and NaN are V(unknown)."
+      - "B(disk): space and inodes on the file system of a path."
+      - "B(process): processes of a pid file or with a given command line."
+      - "B(file_age): files that something should have written not long ago."
+      - "B(systemd_unit): a unit of systemd runs, is enabled, stays up."
+      - "B(credential_age): how long ago a secret was changed; it is not read."
+      - "B(command): the last resort, a program that only looks: its exit code and what it says."
+      - "B(kubernetes_api): an API server that is ready."
+      - "B(kubernetes_workloads): workloads that are available and settled."
+      - "B(kubernetes_pods): no pod that waits or fails."
+      - "B(kubernetes_restarts): no container that is restarted again and again."
+      - "B(kubernetes_autoscalers): autoscalers that can measure and have room."
+      - "B(kubernetes_services): services with ready endpoints."
+      - "B(kubernetes_ingresses): ingresses with backends."
+      - "B(kubernetes_certificates): certificates in Secrets and of cert-manager that stay valid."
+      - "B(kubernetes_events): no recent warnings."
+      - "B(kubernetes_logs): no recent lines of errors in containers' logs, which are counted and not shown."
+      - "B(kubernetes_nodes): nodes that are ready and under no pressure."
+      - "B(kubernetes_volumes): claims that are bound and not full."
+      - "B(kubernetes_resources): containers that stay within their limits."
     type: list
     elements: dict
     required: true
   repository:
     description:
-      - The repository of V(pitr_passphrase), V(recovery_point), V(encryption) and V(blast_radius) probes that name none.
+      - The repository of V(pitr_passphrase), V(recovery_point), V(scheduled_run), V(encryption) and V(blast_radius) probes that name none.
       - Falls back to the environment variable E(SRE_RUNBOOKS_REPOSITORY).
     type: str
   environment_name:
     description:
-      - The environment of V(pitr_passphrase), V(recovery_point), V(encryption) and V(blast_radius) probes that name none.
+      - The environment of V(pitr_passphrase), V(recovery_point), V(scheduled_run), V(encryption) and V(blast_radius) probes that name none.
       - Falls back to the environment variable E(SRE_RUNBOOKS_ENVIRONMENT).
     type: str
+  run_id:
+    description:
+      - The run, as returned by M(sre.runbooks.run), whose record in O(repository) gets the results, so that they are known even
+        when the run is cut off.
+    type: str
+  component:
+    description:
+      - The component of that run.
+    type: str
+  environment_components:
+    description:
+      - The components of the environment. A probe of the kind C(scheduled_run) that names none looks for runs about all of them.
+    type: list
+    elements: str
+    default: []
   concurrency:
     description:
       - How many probes run at the same time. One target gets at most 64 http requests at once, more only while it hangs.
@@ -156,6 +166,30 @@ EXAMPLES = r"""
         port: "{{ login_port }}"
   register: probed
 
+- name: Look at certificates, round trips, files and the age of secrets
+  sre.runbooks.probe:
+    fail: false
+    probes:
+      - kind: tls
+        host: "{{ login_host }}"
+        port: "{{ login_port }}"
+        starttls: postgres
+        warning_days: 30
+      - kind: ping
+        host: "{{ login_host }}"
+        port: "{{ login_port }}"
+        latency_warning: 0.05
+      - kind: file_age
+        path: "{{ directory }}/*"
+        maximum_age: 1d
+      - kind: credential_age
+        path: "{{ login_password_file }}"
+        maximum_age: 90d
+      - kind: command
+        argv: [df, --output=pcent, "{{ directory }}"]
+        stdout_matches: '[0-9]+%'
+  register: around
+
 - name: Show what is wrong
   ansible.builtin.debug:
     msg: "{{ probed.results | rejectattr('outcome', 'eq', 'ok') }}"
@@ -207,10 +241,12 @@ interrupted:
   type: bool
 """
 
+import contextlib
 import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible.module_utils.common.parameters import remove_values
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._module import S3_OPTION, run_module
@@ -222,6 +258,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.engine import
     verdict,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import KINDS, Session, declare_all
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.probe_record import record_probes
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 
 _SHOWN = 20
 
@@ -254,9 +293,9 @@ def _line(result: Result) -> str:
 def _work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     # Ansible would black out every text of every probe; what is secret in them is known better.
-    module.no_log_values = {secret for raw in params["probes"] for secret in secrets_of(raw, KINDS)}
+    module.no_log_values = set(secrets_of(params["probes"], KINDS))
     module.no_log_values |= {params["s3"][name] for name in ("secret_key", "session_token") if params["s3"][name]}
-    session = Session(params["repository"], params["environment_name"], params["s3"])
+    session = Session(params["repository"], params["environment_name"], params["s3"], params["environment_components"])
     probes = declare_all(params["probes"], session)
     started = time.monotonic()
     results, interrupted = run_probes(probes, session.close, params["concurrency"])
@@ -269,12 +308,28 @@ def _work(module: AnsibleModule) -> dict[str, t.Any]:
         "duration_s": round(time.monotonic() - started, 6),
         "interrupted": interrupted,
     }
+    if params["run_id"] and not module.check_mode:
+        _record(module, facts)
     if interrupted or (params["fail"] and facts["verdict"] in ("failed", "unknown")):
         error = RunbookError(
             t.cast(str, facts["message"]), expected="every critical probe ok", found=f"verdict {facts['verdict']}"
         )
         module.fail_json(msg=facts["message"], error=error.facts(), **facts)
     return facts
+
+
+def _record(module: AnsibleModule, facts: dict[str, t.Any]) -> None:
+    """Without a repository that can be used there is no record; the probes are not about that."""
+    params = module.params
+    with contextlib.suppress(RunbookError):
+        repository = open_repository(params["repository"], params["environment_name"], params["s3"])
+        results = remove_values(facts["results"], module.no_log_values)
+        record_probes(
+            Recorder(repository, params["run_id"], params["component"]),
+            results,
+            facts["duration_s"],
+            facts["interrupted"],
+        )
 
 
 def main() -> None:
@@ -285,6 +340,9 @@ def main() -> None:
             "repository": {"type": "str", "fallback": (env_fallback, ["SRE_RUNBOOKS_REPOSITORY"])},
             "environment_name": {"type": "str", "fallback": (env_fallback, ["SRE_RUNBOOKS_ENVIRONMENT"])},
             "s3": S3_OPTION,
+            "run_id": {"type": "str"},
+            "component": {"type": "str"},
+            "environment_components": {"type": "list", "elements": "str", "default": []},
             "concurrency": {"type": "int", "default": 1000},
             "fail": {"type": "bool", "default": True},
         },

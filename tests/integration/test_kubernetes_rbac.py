@@ -195,6 +195,9 @@ def test_probes_work_and_can_neither_read_secrets_nor_change_anything(
     strong = {"kubeconfig": path, "namespace": namespace, "timeout": "60s", "kind": "kubernetes_certificates"}
     found = call_module("probe", {"probes": [strong], "fail": False})
     assert found["results"][0]["outcome"] == "unknown" and "may not read them" in found["message"]
+    logs = {"kubeconfig": path, "namespace": namespace, "timeout": "60s", "kind": "kubernetes_logs"}
+    found = call_module("probe", {"probes": [logs], "fail": False})
+    assert found["results"][0]["outcome"] == "unknown" and "may not get pods/log" in found["message"]
     refused(lambda: api.list("v1", "Secret", namespace))
     refused(lambda: api.get("v1", "Secret", "token", namespace))
     refused(lambda: api.list("v1", "ConfigMap", namespace))
@@ -202,6 +205,22 @@ def test_probes_work_and_can_neither_read_secrets_nor_change_anything(
     refused(lambda: api.patch(workloads.deployment("api", namespace), {"spec": {"replicas": 0}}))
     refused(lambda: api.delete("apps/v1", "Deployment", "api", namespace))
     refused(lambda: api.list("v1", "Pod", "default"))
+
+
+def test_errors_in_logs_are_counted_once_that_is_allowed(installed: KubernetesServer, namespace: str) -> None:
+    installed.api.create(workloads.deployment("api", namespace))
+    installed.api.ready("Deployment", "api", namespace)
+    (pod,) = installed.api.list("v1", "Pod", namespace)
+    name = pod["metadata"]["name"]
+    installed.set_log(namespace, name, f"started\nERROR password={SECRET} is wrong\n")
+    bind(installed, namespace, "sre-runbooks-probe-logs")
+    path, api = identity(installed, "probe")
+    logs = {"kubeconfig": path, "namespace": namespace, "timeout": "60s", "kind": "kubernetes_logs"}
+    found = call_module("probe", {"probes": [logs], "fail": False})
+    (result,) = found["results"]
+    assert (result["outcome"], result["values"]["lines"]) == ("warning", 1), found
+    assert f"{namespace}/{name}/" in result["message"] and SECRET not in str(found)
+    refused(lambda: api.list("v1", "Secret", namespace))
 
 
 def test_consumers_are_stopped_and_started_and_nothing_else_can_be_done(

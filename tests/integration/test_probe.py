@@ -75,6 +75,15 @@ def test_secrets_are_in_no_output(tmp_path: pathlib.Path) -> None:
             {"kind": "postgresql", "port": closed_port(), "password_file": str(tmp_path / "password")},
             {"kind": "http", "url": server.url + "/echo", "user": "u", "password": SECRET, "body": "not there"},
             {"kind": "http", "url": server.url + "/", "headers": {"X-Token": SECRET}, "status": 500},
+            {
+                "kind": "http",
+                "url": server.url + "/to/302/%2Fecho",
+                "follow_redirects": 1,
+                "password": SECRET,
+                "user": "u",
+            },
+            {"kind": "smtp", "host": "127.0.0.1", "port": server.port, "user": "u", "password": SECRET, "timeout": 1},
+            {"kind": "websocket", "url": server.url + "/echo", "headers": {"Authorization": SECRET}},
         ]
         played = play([task(probes), task([{**probes[0], "nonsense": 1}])], "-vvvv")
         assert any(f"X-Token: {SECRET}".encode() in request for request in server.requests)

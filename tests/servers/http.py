@@ -14,6 +14,7 @@ import ssl
 import struct
 import threading
 import typing as t
+import urllib.parse
 
 #: What each path sends, byte for byte, for those that do not keep to the usual.
 RAW = {
@@ -41,7 +42,10 @@ _CLOSING = {"/until-close", "/short", "/half-chunk", "/no-http", "/empty"}
 
 
 class HttpServer:
-    """Runs in a thread of its own. ``requests`` are the heads received, ``connections`` the number accepted."""
+    """Runs in a thread of its own. ``requests`` are the heads received, ``connections`` the number accepted.
+
+    Beside the paths of ``RAW``, ``/to/<status>/<quoted location>`` redirects, and some do what their names say.
+    """
 
     def __init__(self, context: ssl.SSLContext | None = None, kept_requests: int = 10**9) -> None:
         self.requests: list[bytes] = []
@@ -107,6 +111,11 @@ class HttpServer:
                 writer.write(bytes([byte]))
                 await writer.drain()
                 await asyncio.sleep(0.001)
+            return True
+        elif path.startswith("/to/"):
+            _, _, status, location = path.split("/", 3)
+            head = f"HTTP/1.1 {status} Elsewhere\r\nLocation: {urllib.parse.unquote(location)}\r\nContent-Length: 0\r\n\r\n"
+            writer.write(head.encode("latin-1"))
             return True
         elif path == "/echo":
             length = next(

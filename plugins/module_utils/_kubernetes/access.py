@@ -14,11 +14,12 @@ import time
 import typing as t
 import urllib.parse
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, MissingRequirement
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, missing_library
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.kubeconfig import (
     keep_keys_in_memory,
     read_kubeconfig,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._words import said
 
 #: A projected token is renewed long before it expires; its file is read again this often.
 _LATEST_TOKEN_S = 60.0
@@ -94,12 +95,7 @@ def access_from(params: t.Mapping[str, t.Any]) -> Access:
         import kubernetes.client
         import kubernetes.config
     except ImportError as error:
-        raise MissingRequirement(
-            "the Python library kubernetes cannot be imported",
-            expected="kubernetes 31 or newer for the interpreter that runs the task",
-            found=str(error),
-            next_command="ansible-playbook sre.runbooks.prepare_hosts",
-        ) from None
+        raise missing_library("kubernetes", "kubernetes 31 or newer", error) from None
     access = Access()
     try:
         access.configuration = kubernetes.client.Configuration()
@@ -154,7 +150,7 @@ def _use_kubeconfig(access: Access, path: str, context: str | None, config: t.An
         raise InvalidInput(
             "the kubeconfig cannot be used",
             expected=f"that context {access.context!r} of {path} is complete",
-            found=" ".join(str(error).split())[:300],
+            found=said(error),
             next_command="correct component_kubernetes_kubeconfig: kubectl config view --minify",
         ) from None
     if plugin and not access.configuration.api_key and not access.configuration.cert_file:

@@ -15,7 +15,7 @@ import threading
 import typing as t
 import urllib.parse
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import MissingRequirement
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import missing_library
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.access import Access
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import Unreachable, clean, explain
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.frames import StreamBroken
@@ -88,11 +88,8 @@ def open_channels(access: Access, path: str, query: t.Sequence[tuple[str, str]],
         import kubernetes.stream.ws_client
         import websocket
     except ImportError as error:
-        raise MissingRequirement(
-            "the Python library kubernetes cannot be imported with what it streams with",
-            expected="kubernetes 31 or newer, with websocket-client",
-            found=str(error),
-            next_command="ansible-playbook sre.runbooks.prepare_hosts",
+        raise missing_library(
+            "kubernetes with what it streams with", "kubernetes 31 or newer, with websocket-client,", error
         ) from None
     url = urllib.parse.urlsplit(str(access.configuration.host))
     scheme = "ws" if url.scheme == "http" else "wss"

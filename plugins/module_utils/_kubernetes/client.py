@@ -218,7 +218,9 @@ class Cluster:
             if attempts.made >= _WEBHOOK_ATTEMPTS and waits_for_webhook(failure):
                 raise failure
             if not attempts.again(retry_after):
-                failure.found = f"{failure.found}, after {attempts.made} attempts in {self.patience.retry_s:g} s"
+                tried = f"after {attempts.made} attempts"
+                so_far = (failure.found or "").removesuffix(f", {tried}")
+                failure.found = f"{so_far}, {tried} in {self.patience.retry_s:g} s"
                 raise failure
 
     def _once(self, method: str, url: str, content: bytes | None, accept: str, content_type: str) -> Answer:

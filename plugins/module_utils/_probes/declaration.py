@@ -16,6 +16,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import Invali
 
 #: Names of headers whose values no output may show.
 _SECRET_NAME = re.compile(r"auth|cookie|token|key|secret|password", re.IGNORECASE)
+#: Of a secret of several lines, shorter ones would be found in every second word.
+_SHORTEST_LINE = 4
+#: A shorter secret is found in every word, and masking it would hide nothing but the words.
+_SHORTEST = 3
+#: Mistakes of one call that are named.
+_NAMED = 20
 #: How a probe can end. "unknown" means that the question could not be asked (a library is missing, we were stopped).
 OUTCOMES = ("ok", "warning", "failed", "unknown")
 
@@ -42,6 +48,9 @@ class Check:
     expected = ""
     #: The next command when it is not.
     hint = ""
+    #: Python libraries that it asks with. Loading them takes seconds and holds all of the loop, so it counts towards nobody's
+    #: timeout. One that is missing is the check's own matter.
+    libraries: tuple[str, ...] = ()
 
     async def admit(self) -> None:
         """Wait for this probe's turn; this time does not count towards its timeout."""
@@ -69,8 +78,14 @@ class Option:
     convert: t.Callable[[t.Any], t.Any]
     default: t.Any = None
     required: bool = False
-    #: Values of this option may not appear in any output.
+    #: Values of this option may not appear in any output; of a mapping, those whose names say that they are secret.
     secret: bool = False
+    #: Of a mapping, all of its values are secret, whatever their names.
+    wholly: bool = False
+    #: Of a mapping, the keys that there are; any where there are none.
+    keys: tuple[str, ...] = ()
+    #: It says what is expected, so that a list or a mapping without an entry would leave out the question in silence.
+    filled: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +161,12 @@ def choice(*allowed: str) -> t.Callable[[t.Any], str]:
     return convert
 
 
+def names(value: t.Any) -> tuple[str, ...]:
+    """Names or patterns, as a list or separated by commas."""
+    found = value if isinstance(value, list) else str(value).split(",")
+    return tuple(text(item).strip() for item in found if text(item).strip())
+
+
 def anything(value: t.Any) -> t.Any:
     return value
 
@@ -163,11 +184,42 @@ COMMON: dict[str, Option] = {
 }
 
 
+class BadDeclarations(InvalidInput):
+    """Everything that is wrong in declarations, in one error: as it is where it is one thing, else each in brackets."""
+
+    def __init__(self, problems: t.Sequence[InvalidInput]) -> None:
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        if len(self.problems) == 1:
+            super().__init__(first.message, first.component, first.expected, first.found, first.next_command)
+            return
+        owners = {problem.component for problem in self.problems}
+        component = first.component if len(owners) == 1 else None
+        said = [_in_brackets(problem, component) for problem in self.problems[:_NAMED]]
+        if len(self.problems) > _NAMED:
+            said.append(f"and {len(self.problems) - _NAMED} more")
+        super().__init__(
+            f"{len(self.problems)} mistakes in the declarations of probes; " + "; ".join(said),
+            component,
+            next_command="correct them in the inventory, then: the same command",
+        )
+
+
+def _in_brackets(problem: InvalidInput, component: str | None) -> str:
+    """A problem with what was expected and found, but for a list of names where the nearest one is said."""
+    text = problem.message if problem.component == component else f"{problem.component}: {problem.message}"
+    if "did you mean" in text:
+        return text
+    parts = [f"expected: {problem.expected}"] if problem.expected else []
+    parts += [f"found: {problem.found}"] if problem.found else []
+    return f"{text} [{', '.join(parts)}]" if parts else text
+
+
 def declare(raw: t.Any, position: int, kinds: t.Mapping[str, Kind], session: t.Any) -> Probe:
     """Check one declaration and make a probe of it.
 
     :arg position: its place in the list, from 1, to name one that has no name.
-    :raises InvalidInput: naming the probe, the key, and the nearest known one.
+    :raises InvalidInput: naming the probe, each bad key, and the nearest known one; several are :class:`BadDeclarations`.
     """
     where = f"probe {position}"
     if not isinstance(raw, dict):
@@ -189,32 +241,19 @@ def declare(raw: t.Any, position: int, kinds: t.Mapping[str, Kind], session: t.A
             expected="one of " + ", ".join(sorted(kinds)),
             found=repr(given["kind"]),
         )
-    known = {**COMMON, **kind.options}
-    for key in raw:
-        if key not in known:
-            raise InvalidInput(
-                f"{where} of kind {kind.name} has the unknown key {key!r}{_nearest(str(key), known)}",
-                component=component,
-                expected="keys among " + ", ".join(sorted(known)),
-                found=repr(key),
-            )
-    values: dict[str, t.Any] = {}
-    for key, option in known.items():
-        if key not in given:
-            if option.required:
-                raise InvalidInput(f"{where} of kind {kind.name} has no {key}", component=component, expected=key)
-            values[key] = option.default
-            continue
-        try:
-            values[key] = option.convert(given[key])
-        except (ValueError, TypeError, InvalidInput) as error:
-            reason = error.expected if isinstance(error, InvalidInput) else str(error)
-            shown = "a value of another form" if option.secret else repr(given[key])[:200]
-            raise InvalidInput(f"{where}: bad {key}", component=component, expected=reason, found=shown) from None
-    if values["timeout"] <= 0:
-        raise InvalidInput(f"{where}: bad timeout", component=component, expected="more than 0 s", found="0 s")
+    values, problems = _converted(raw, given, kind, where, component)
+    if problems:
+        raise problems[0] if len(problems) == 1 else BadDeclarations(problems)
     try:
         check = kind.prepare(values, session)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{where} of kind {kind.name}: {error.message}",
+            component=component,
+            expected=error.expected,
+            found=error.found,
+            next_command=error.next_command,
+        ) from None
     except ValueError as error:
         raise InvalidInput(f"{where} of kind {kind.name}: {error}", component=component) from None
     if values["hint"]:
@@ -231,19 +270,89 @@ def declare(raw: t.Any, position: int, kinds: t.Mapping[str, Kind], session: t.A
     )
 
 
-def secrets_of(raw: t.Any, kinds: t.Mapping[str, Kind]) -> t.Iterator[str]:
-    """Every value in a declaration that no output may show, whether the declaration is valid or not."""
-    if not isinstance(raw, dict):
-        return
-    secret = {key for kind in kinds.values() for key, option in kind.options.items() if option.secret}
+def _converted(
+    raw: dict[t.Any, t.Any], given: dict[str, t.Any], kind: Kind, where: str, component: str | None
+) -> tuple[dict[str, t.Any], list[InvalidInput]]:
+    """The options' values, and what is wrong with them: of each key at most one thing."""
+    known = {**COMMON, **kind.options}
+    problems = [
+        InvalidInput(
+            f"{where} of kind {kind.name} has the unknown key {key!r}{_nearest(str(key), known)}",
+            component=component,
+            expected="keys among " + ", ".join(sorted(known)),
+            found=repr(key),
+        )
+        for key in raw
+        if key not in known
+    ]
+    values: dict[str, t.Any] = {}
+    for key, option in known.items():
+        if key not in given:
+            if option.required:
+                problems.append(
+                    InvalidInput(f"{where} of kind {kind.name} has no {key}", component=component, expected=key)
+                )
+            values[key] = option.default
+            continue
+        try:
+            values[key] = option.convert(given[key])
+            if option.filled and not values[key]:
+                raise ValueError("at least one; without any, leave the key out")
+            if key == "timeout" and values[key] <= 0:
+                raise ValueError("more than 0 s")
+        except (ValueError, TypeError, InvalidInput) as error:
+            reason = error.expected if isinstance(error, InvalidInput) else str(error)
+            shown = "a value of another form" if option.secret else repr(given[key])[:200]
+            problems.append(InvalidInput(f"{where}: bad {key}", component=component, expected=reason, found=shown))
+            continue
+        problems += [
+            InvalidInput(
+                f"{where} of kind {kind.name} has the unknown key {f'{key}.{inner}'!r}"
+                + _nearest(str(inner), option.keys, f"{key}."),
+                component=component,
+                expected=f"keys of {key} among " + ", ".join(sorted(option.keys)),
+                found=repr(inner),
+            )
+            for inner in (given[key] if option.keys else ())
+            if inner not in option.keys
+        ]
+    return values, problems
+
+
+def secrets_of(declarations: t.Iterable[t.Any], kinds: t.Mapping[str, Kind]) -> t.Iterator[str]:
+    """Every value in declarations that no output may show, whether they are valid or not."""
+    options = [pair for kind in kinds.values() for pair in kind.options.items()]
+    secret = {key for key, option in options if option.secret}
+    wholly = {key for key, option in options if option.wholly}
+    # Such as the path of a password's file, which next commands name.
+    plain = {key for key, _ in options} - secret
+    for raw in declarations:
+        if isinstance(raw, dict):
+            yield from _secrets_of(raw, secret, wholly, plain)
+
+
+def _secrets_of(raw: dict[t.Any, t.Any], secret: set[str], wholly: set[str], plain: set[str]) -> t.Iterator[str]:
     for key, value in raw.items():
         if isinstance(value, dict):
-            values = [item for name, item in value.items() if key in secret and _SECRET_NAME.search(str(name))]
+            values = [
+                item
+                for name, item in value.items()
+                if key in wholly or (key in secret and _SECRET_NAME.search(str(name)))
+            ]
         else:
-            values = [value] if key in secret or "password" in str(key) else []
-        yield from (str(item) for item in values if item not in (None, ""))
+            values = [value] if key in secret or ("password" in str(key) and key not in plain) else []
+        yield from (form for item in values if item not in (None, "") for form in forms_of(str(item)))
 
 
-def _nearest(word: str, known: t.Iterable[str]) -> str:
+def forms_of(secret: str) -> t.Iterator[str]:
+    """A secret, and what is one by itself in an output of lines: each line of it. None of one that every word holds."""
+    if len(secret) < _SHORTEST:
+        return
+    yield secret
+    lines = (line.strip() for line in secret.splitlines())
+    yield from (line for line in lines if line != secret and len(line) >= _SHORTEST_LINE)
+
+
+def _nearest(word: str, known: t.Iterable[str], before: str = "") -> str:
     near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
-    return f", did you mean {near[0]!r}?" if near else ""
+    return f", did you mean {before + near[0]!r}?" if near else ""

@@ -24,6 +24,7 @@ class DiskCheck(BlockingCheck):
     def __init__(self, options: dict[str, t.Any], session: Session) -> None:
         super().__init__(session)
         self._path: str = options["path"]
+        self._own_hint: str | None = options["hint"]
         self._bytes: int | None = options["free_bytes"]
         self._percent: float | None = options["free_percent"]
         if self._bytes is None and self._percent is None:
@@ -44,6 +45,8 @@ class DiskCheck(BlockingCheck):
         try:
             found = os.statvfs(self._path)
         except FileNotFoundError:
+            if self._own_hint is None:
+                self.hint = f"findmnt; ls -la {shlex.quote(_nearest_directory(self._path))}"
             return self.reading("failed", "no such path", f"{self._path} does not exist")
         except OSError as error:
             return self.reading("unknown", "nothing", f"{self._path}: {error.strerror}")
@@ -64,12 +67,21 @@ class DiskCheck(BlockingCheck):
             self._percent is not None and percent < self._percent
         )
         if too_little:
-            return self.reading("failed", measured, "too little space", **values)
+            return self.reading("failed", measured, f"too little space for {self._path}", **values)
         if self._inodes is not None and inodes < self._inodes:
-            return self.reading("failed", f"{inodes:.1f} % of the inodes free", "too few inodes", **values)
+            return self.reading(
+                "failed", f"{inodes:.1f} % of the inodes free", f"too few inodes for {self._path}", **values
+            )
         if self._warning is not None and percent < self._warning:
             return self.reading("warning", measured, f"less than {self._warning:g} % free", **values)
         return self.reading("ok", measured, "as expected", **values)
+
+
+def _nearest_directory(path: str) -> str:
+    """The innermost part of the path that is there."""
+    while path not in ("", "/") and not os.path.isdir(path):
+        path = os.path.dirname(path.rstrip("/"))
+    return path or "."
 
 
 def size(value: t.Any) -> int:

@@ -10,6 +10,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import importlib
 import os
 import resource
 import signal
@@ -165,7 +166,12 @@ async def _run(
     results: list[Result | None] = [None] * len(probes)
     queue = collections.deque(range(len(probes)))
 
+    libraries = dict.fromkeys(name for probe in probes for name in probe.check.libraries)
+    loaded = loop.run_in_executor(None, _load, list(libraries)) if libraries else None
+
     async def work() -> None:
+        if loaded is not None:
+            await asyncio.shield(loaded)
         while queue:
             place = queue.popleft()
             results[place] = await _ask(probes[place])
@@ -192,6 +198,13 @@ async def _run(
             raise t.cast(BaseException, worker.exception())
     never = [result or Result(probe, _interrupted(probe), 0.0, 0) for probe, result in zip(probes, results)]
     return never, interrupted
+
+
+def _load(libraries: t.Sequence[str]) -> None:
+    for name in libraries:
+        # Whatever keeps it from being loaded does so again where it is needed, and is said there.
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 async def _ask(probe: Probe) -> Result:

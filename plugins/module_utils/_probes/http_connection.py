@@ -129,11 +129,12 @@ class HttpConnection(asyncio.Protocol):
             head = self._take_head()
             if head is None:
                 return
-            if head[0] >= 200:  # 1xx only announces the response
+            if head[0] >= 200 or head[0] == 101:  # any other 1xx only announces the response
                 self._head = head
         status, headers = self._head
-        if self._no_body or status in (204, 304):
-            self._finish(keep=True)
+        if self._no_body or status in (101, 204, 304):
+            # After a 101 another protocol is spoken, and no further request.
+            self._finish(keep=status != 101)
         elif "chunked" in headers.get("transfer-encoding", "").lower():
             if self._take_chunks():
                 self._finish(keep=True)
@@ -244,7 +245,7 @@ class Connections:
     ) -> tuple[t.Any, t.Any]:
         loop = asyncio.get_running_loop()
         problem: OSError | None = None
-        for address in await self._resolve(host, port):
+        for address in await self.resolve(host, port):
             try:
                 return await loop.create_connection(
                     factory,
@@ -263,12 +264,20 @@ class Connections:
                 connection.close()
         self._idle.clear()
 
-    async def _resolve(self, host: str, port: int) -> list[t.Any]:
-        """Each name is asked once for all probes; literal addresses are not asked at all."""
+    async def resolve(self, host: str, port: int) -> list[t.Any]:
+        """Addresses as getaddrinfo gives them. Each name is found once for all probes. Raises OSError."""
         found = self._addresses.get((host, port))
         if found is None:
             loop = asyncio.get_running_loop()
             found = asyncio.ensure_future(loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
             self._addresses[(host, port)] = found
-        # A probe that times out must not cancel the answer that others wait for.
-        return await asyncio.shield(found)
+        try:
+            # A probe that times out must not cancel the answer that others wait for.
+            return await asyncio.shield(found)
+        except OSError as error:
+            # Whoever asks once more, asks anew: name servers fail for a moment.
+            if self._addresses.get((host, port)) is found:
+                del self._addresses[(host, port)]
+            if isinstance(error, socket.gaierror):
+                raise socket.gaierror(error.errno, f"{host}: {error.strerror}") from None
+            raise

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fnmatch
 import os
 import shlex
@@ -18,7 +17,14 @@ from concurrent.futures import Future
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.retries import Patience
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.blocking import BlockingCheck
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Option, Reading, boolean, text
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
+    Option,
+    Reading,
+    boolean,
+    names,
+    text,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding, sum_up
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Cluster
@@ -26,16 +32,7 @@ if t.TYPE_CHECKING:
 
 Object = dict[str, t.Any]
 #: A probe asks again by itself (``attempts``), so the client under it gives up soon.
-_PATIENCE = Patience(connect_s=5.0, read_s=30.0, retry_s=5.0)
-_SHOWN = 5
-_LISTED = 50
-_WEIGHT = {"failed": 3, "unknown": 2, "warning": 1, "ok": 0}
-
-
-def names(value: t.Any) -> tuple[str, ...]:
-    """Names or patterns, as a list or separated by commas."""
-    found = value if isinstance(value, list) else str(value).split(",")
-    return tuple(text(item).strip() for item in found if text(item).strip())
+_PATIENCE = Patience(connect_s=3.0, read_s=30.0, retry_s=2.0)
 
 
 #: How the API is reached; the names are those of kubernetes.core.
@@ -58,15 +55,6 @@ SCOPE: dict[str, Option] = {
     "selector": Option(text),
     "ignore": Option(names, default=()),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One thing that is not as it should be. ``outcome``: warning, failed or unknown."""
-
-    outcome: str
-    thing: str
-    words: str
 
 
 class ApiSession:
@@ -136,6 +124,8 @@ class ApiSession:
 class KubernetesCheck(BlockingCheck):
     """A kind says in :meth:`look` what it finds; what the API does not tell makes it "unknown"."""
 
+    libraries: tuple[str, ...] = ("kubernetes.client", "kubernetes.config")
+
     def __init__(self, options: dict[str, t.Any], session: Session) -> None:
         super().__init__(session)
         self._options = options
@@ -162,24 +152,18 @@ class KubernetesCheck(BlockingCheck):
         name = item["metadata"]["name"]
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._options["ignore"])
 
-    def kubectl(self, words: str) -> str:
-        """A command for whoever looks further."""
+    def kubectl(self, words: str, namespace: str | None = None) -> str:
+        """A command for whoever looks further, in one namespace of several."""
         flags = "".join(
             f" --{key}={shlex.quote(self._options[key])}" for key in ("kubeconfig", "context") if self._options[key]
         )
-        scope = f" --namespace={shlex.quote(self._namespace)}" if self._namespace else " --all-namespaces"
+        namespace = namespace or self._namespace
+        scope = f" --namespace={shlex.quote(namespace)}" if namespace else " --all-namespaces"
         return f"kubectl{flags} {words}" + (scope if "namespace" in self._options else "")
 
     def sum_up(self, measured: str, findings: t.Sequence[Finding], **values: t.Any) -> Reading:
         """The reading of what was found: as bad as the worst of it, the worst first."""
-        worst_first = sorted(findings, key=lambda finding: -_WEIGHT[finding.outcome])
-        listed = [dataclasses.asdict(finding) for finding in worst_first[:_LISTED]]
-        if not worst_first:
-            return self.reading("ok", measured, "as expected", findings=[], **values)
-        lines = [f"{finding.thing}: {finding.words}" for finding in worst_first[:_SHOWN]]
-        if len(worst_first) > _SHOWN:
-            lines.append(f"and {len(worst_first) - _SHOWN} more")
-        return self.reading(worst_first[0].outcome, measured, "; ".join(lines), findings=listed, **values)
+        return sum_up(self, measured, findings, **values)
 
 
 def named(item: Object, kind: str = "") -> str:

@@ -10,9 +10,9 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.workloads import condition
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Reading
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import (
     SCOPE,
-    Finding,
     KubernetesCheck,
     Object,
     named,

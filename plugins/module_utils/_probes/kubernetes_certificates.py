@@ -15,16 +15,21 @@ import datetime
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_time
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, MissingRequirement
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, missing_library
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.workloads import condition
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Option, Reading, number
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
+    Kind,
+    Option,
+    Reading,
+    names,
+    number,
+)
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import (
     SCOPE,
-    Finding,
     KubernetesCheck,
     Object,
     named,
-    names,
     scope_of,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
@@ -44,6 +49,8 @@ def _sources(value: t.Any) -> tuple[str, ...]:
 
 
 class CertificatesCheck(KubernetesCheck):
+    libraries: tuple[str, ...] = (*KubernetesCheck.libraries, "cryptography.x509")
+
     def __init__(self, options: dict[str, t.Any], session: Session) -> None:
         super().__init__(options, session)
         self._days: float = options["days"]
@@ -72,7 +79,7 @@ class CertificatesCheck(KubernetesCheck):
         now = self._api.cluster.now()
         left = {place: (end - now).total_seconds() / 86400 for place, end in ends.items()}
         for place, days in left.items():
-            if days < self._warning:
+            if days < max(self._warning, self._days):
                 words = f"ended {-days:.1f} days ago" if days < 0 else f"ends in {days:.1f} days"
                 findings.append(Finding("failed" if days < self._days else "warning", place, words))
         measured = counted(len(left), "certificate")
@@ -114,12 +121,8 @@ def end_of(encoded: t.Any) -> datetime.datetime:
     """When the first certificate of a chain ends, which is the server's own. Raises InvalidInput that quotes nothing."""
     try:
         import cryptography.x509
-    except ImportError:
-        raise MissingRequirement(
-            "the Python library cryptography is missing on this host",
-            expected="cryptography >= 38, for certificates in Secrets",
-            next_command="ansible-playbook sre.runbooks.prepare_hosts",
-        ) from None
+    except ImportError as error:
+        raise missing_library("cryptography", "cryptography 38 or newer", error) from None
     try:
         pem = base64.b64decode(encoded or "", validate=True)
         certificate = cryptography.x509.load_pem_x509_certificate(pem)

@@ -17,14 +17,14 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     Option,
     Reading,
     integer,
+    names,
     text,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import (
     CONNECTION,
-    Finding,
     KubernetesCheck,
     Object,
-    names,
     scope_of,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted

@@ -14,15 +14,15 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     Option,
     Reading,
     integer,
+    names,
     text,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import (
     CONNECTION,
-    Finding,
     KubernetesCheck,
     Object,
     named,
-    names,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 

@@ -13,9 +13,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pods import trouble_of
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.workloads import controller_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Option, Reading
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import (
     SCOPE,
-    Finding,
     KubernetesCheck,
     named,
     scope_of,

@@ -11,9 +11,9 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.quantity import parse_quantity
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Option, Reading
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.disk import in_units, percentage
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import (
     SCOPE,
-    Finding,
     KubernetesCheck,
     Object,
     scope_of,

@@ -15,9 +15,9 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration, parse_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pods import restarts_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Option, Reading, integer
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import (
     SCOPE,
-    Finding,
     KubernetesCheck,
     named,
     scope_of,

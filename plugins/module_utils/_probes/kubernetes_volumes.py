@@ -15,9 +15,9 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pods import finished
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Option, Reading, boolean
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.disk import in_units, percentage
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import (
     SCOPE,
-    Finding,
     KubernetesCheck,
     Object,
     named,

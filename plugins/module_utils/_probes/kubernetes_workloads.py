@@ -19,9 +19,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.workloads
     judge_workload,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Option, Reading, integer
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import (
     SCOPE,
-    Finding,
     KubernetesCheck,
     Object,
     named,

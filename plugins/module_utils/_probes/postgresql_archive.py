@@ -24,12 +24,15 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     integer,
     text,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._words import said
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
 
 
 class PostgresqlArchiveCheck(BlockingCheck):
+    libraries = ("psycopg",)
+
     def __init__(self, options: dict[str, t.Any], session: Session) -> None:
         super().__init__(session)
         if options["component"] is None:
@@ -67,7 +70,7 @@ class PostgresqlArchiveCheck(BlockingCheck):
                 try:
                     lag = lag_s(session)
                 except psycopg.Error as error:
-                    return self.reading("failed", "a failed query", " ".join(str(error).split())[:300])
+                    return self.reading("failed", "a failed query", said(error))
         except (InvalidInput, MissingRequirement) as error:
             return self.unasked(error)
         except RunbookError as error:

@@ -27,10 +27,10 @@ def ask_all(declarations: list[dict[str, t.Any]], concurrency: int = 1000, **ses
 
 @pytest.fixture
 def ask() -> Ask:
-    """Ask one probe given by its keys."""
+    """Ask one probe given by its keys, with time enough on a machine that has much else to do."""
 
     def asked(kind: str, **options: t.Any) -> Result:
-        return ask_all([{"kind": kind, **options}])[0]
+        return ask_all([{"kind": kind, "timeout": 60, **options}])[0]
 
     return asked
 

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
+import pathlib
 import signal
 import threading
 import time
@@ -67,6 +69,24 @@ def test_a_thousand_probes_with_hanging_ones_among_them(server: HttpServer) -> N
     assert time.monotonic() - started < 20
     assert [result.reading.outcome for result in results] == ["failed" if n % 2 == 0 else "ok" for n in range(1000)]
     assert open_descriptors(before) <= before
+
+
+def test_loading_libraries_is_not_charged_to_any_probe(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library of a megabyte takes seconds on a machine that has much else to do, and nothing else is done meanwhile."""
+    (tmp_path / "sre_slow_library.py").write_text("import time\ntime.sleep(1)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    class Loading(Check):
+        libraries = ("sre_slow_library", "sre_no_such_library")
+
+        async def ask(self) -> Reading:
+            importlib.import_module("sre_slow_library")
+            return Reading("ok", "found", "wanted", "because")
+
+    checks: list[Check] = [Loading(), Scripted("ok")]
+    results, interrupted = run_probes([Probe("p", "x", None, True, 0.5, 1, 0.01, check) for check in checks])
+    assert not interrupted and [result.reading.outcome for result in results] == ["ok", "ok"]
+    assert max(result.duration_s for result in results) < 0.5
 
 
 def test_waiting_for_its_turn_is_not_charged_to_a_probe(server: HttpServer) -> None:

@@ -80,7 +80,7 @@ def test_not_as_expected(server: HttpServer, ask: Ask, path: str, options: dict[
     reading = ask("http", url=server.url + path, **options).reading
     assert reading.outcome == "failed"
     assert message in reading.message
-    assert reading.hint == f"curl -sv -m {max(1, round(options.get('timeout', 5)))} {server.url}{path}"
+    assert reading.hint == f"curl -sv -m {max(1, round(options.get('timeout', 60)))} {server.url}{path}"
 
 
 def test_slow_is_a_warning_where_asked(server: HttpServer, ask: Ask) -> None:

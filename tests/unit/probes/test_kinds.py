@@ -47,7 +47,7 @@ def test_disk(ask: Ask, tmp_path: pathlib.Path) -> None:
     reading = ask("disk", path=str(tmp_path), free_percent=0, free_bytes="1k").reading
     assert reading.outcome == "ok"
     assert reading.values["free_bytes"] == pytest.approx(found.f_bavail * found.f_frsize, rel=0.05)
-    assert ask("disk", path=str(tmp_path), free_bytes="900P").reading.message == "too little space"
+    assert ask("disk", path=str(tmp_path), free_bytes="900P").reading.message == f"too little space for {tmp_path}"
     assert ask("disk", path=str(tmp_path), free_percent=100).reading.outcome == "failed"
     assert ask("disk", path=str(tmp_path), free_percent=0, warning_percent="100%").reading.outcome == "warning"
     assert ask("disk", path=str(tmp_path / "none")).reading.measured == "no such path"

@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, the sre.runbooks authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Real name servers (Knot) for tests: unprivileged, loopback only, each with zones of its own."""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import dataclasses
+import pathlib
+import shutil
+import subprocess
+
+import dns.exception
+import dns.message
+import dns.query
+import pytest
+
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
+from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
+from tests.servers.deadline import wait_for
+
+
+@dataclasses.dataclass
+class NameServer:
+    """``address`` as a probe names it."""
+
+    port: int
+    directory: pathlib.Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+
+@contextlib.contextmanager
+def name_server(zones: dict[str, str]) -> collections.abc.Iterator[NameServer]:
+    """A server with authority for zones: their names, and their records as in a zone file."""
+    program = shutil.which("knotd") or shutil.which("knotd", path="/usr/sbin")
+    if program is None:
+        pytest.skip("no knotd on this machine")
+    user = place.server_user()
+    directory = pathlib.Path(place.make_directory(user, "srk-"))
+    port = place.free_port()
+    process = None
+    try:
+        for zone, records in zones.items():
+            (directory / f"{zone}.zone").write_text(records)
+        listed = "".join(f"  - domain: {zone}\n    file: {directory}/{zone}.zone\n" for zone in zones)
+        (directory / "knot.conf").write_text(
+            f"server:\n  rundir: {directory}\n  listen: 127.0.0.1@{port}\n  udp-workers: 1\n  tcp-workers: 1\n"
+            f"  background-workers: 1\ndatabase:\n  storage: {directory}/db\n  journal-db-max-size: 10M\n"
+            f"  kasp-db-max-size: 10M\n  timer-db-max-size: 10M\n  catalog-db-max-size: 10M\n"
+            f"log:\n  - target: stderr\n    any: info\nzone:\n{listed}"
+        )
+        with open(directory / "log", "wb") as log:
+            process = subprocess.Popen(
+                [program, "-c", str(directory / "knot.conf")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=child_setup(user),
+            )
+        server = NameServer(port, directory, process)
+        wait_for(lambda: _answers(server, next(iter(zones))), "the name server")
+        yield server
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _answers(server: NameServer, zone: str) -> bool:
+    if server.process.poll() is not None:
+        log = (server.directory / "log").read_text(encoding="utf-8", errors="replace")
+        raise RuntimeError(f"knotd ended: {log[-2000:]}")
+    try:
+        return bool(dns.query.udp(dns.message.make_query(zone, "SOA"), "127.0.0.1", 1, server.port).answer)
+    except (dns.exception.DNSException, OSError):
+        return False

@@ -11,10 +11,9 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.sre.runbooks.plugins.plugin_utils.commands import completed, current_invocation
-
-#: Below the working directory, where nobody said where reports go.
-_DIRECTORY = "reports"
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.commands import completed
+from ansible_collections.sre.runbooks.plugins.plugin_utils.commands import complete_error, current_invocation
+from ansible_collections.sre.runbooks.plugins.plugin_utils.report_directory import report_directory
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -32,24 +31,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if directory is not None:
                 arguments["report_dir"] = directory
         invocation = current_invocation()
-        arguments["components"] = completed(arguments.get("components") or [], invocation)
-        return t.cast(
+        for name in ("components", "objectives"):
+            arguments[name] = completed(arguments.get(name) or [], invocation)
+        result = t.cast(
             "dict[str, t.Any]",
             completed(
                 self._execute_module(module_name="sre.runbooks.report", module_args=arguments, task_vars=task_vars),
                 invocation,
             ),
         )
-
-
-def report_directory(given: str, here: str) -> str | None:
-    """Where reports go: what was ``given`` as seen from ``here``; for nothing, ``reports`` there if it can be written to.
-
-    A module would take a relative path for one below the playbook's directory, which is the installed collection's.
-    """
-    if given:
-        return os.path.join(here, os.path.expanduser(given))
-    directory = os.path.join(here, _DIRECTORY)
-    place = directory if os.path.isdir(directory) else here
-    # A project of AWX is read-only and its container forgotten: there the repository keeps the report.
-    return directory if os.access(place, os.W_OK | os.X_OK) else None
+        complete_error(result, invocation)
+        return result

@@ -15,8 +15,9 @@ description:
   - Brings the record of a run, the recovery points and proofs of its components, and what the playbook knows about
     them together into one report, with a verdict for each component and for the run.
   - Nothing is guessed. An objective that was not measured is V(null), and lost rows that nobody counted are V(null).
-  - Writes C(report.json), C(report.md) and C(report.html) below C(runs/) in the repository, once, and into a directory
-    of the controller. When one of the two cannot be written, the other is, and RV(problems) says so.
+  - Writes C(report.json), C(report.md), C(report.html), C(report.junit.xml) and C(report.prom) below C(runs/) in the
+    repository, once, and into a directory of the controller. When one of them cannot be written, the other is, and
+    RV(problems) says so. When neither can, the module fails, and returns all the same what would have been in the report.
   - Runs on the controller.
 extends_documentation_fragment:
   - sre.runbooks.attributes
@@ -41,6 +42,11 @@ options:
     description:
       - Directory of the controller that receives a directory for the run, and the link C(latest) to the newest.
       - Without it the report is only in the repository.
+    type: path
+  textfile_dir:
+    description:
+      - Directory of the controller that the textfile collector of a Prometheus C(node_exporter) reads. It receives one file
+        for the environment and runbook, replaced whole by each run.
     type: path
   component_names:
     description:
@@ -106,6 +112,10 @@ options:
         type: list
         elements: dict
         default: []
+      probes_disabled:
+        description: Names of the probes that were left out on purpose, each with the reason.
+        type: dict
+        default: {}
       hardware:
         description: What it was measured on, where that is not the controller.
         type: dict
@@ -115,6 +125,24 @@ options:
         type: list
         elements: str
         default: []
+      findings:
+        description: What the runbook found about it, C(severity) (V(failure), V(warning), V(note)) and C(text) of each.
+        type: list
+        elements: dict
+        default: []
+  objectives:
+    description:
+      - The objectives of services as RV(sre.runbooks.objective_info#module:objectives) returns them. One that is missed makes
+        the verdict V(missed) at best, one that could not be measured V(unknown).
+    type: list
+    elements: dict
+    default: []
+  checklist:
+    description:
+      - The checklist that a health check went through, with C(name), C(description), and C(review), a list of what people
+        look at beside the probes. It is shown in the report.
+    type: dict
+    default: {}
   scenario:
     description:
       - What is rehearsed or repaired, for the auditor, where M(sre.runbooks.run) was not told.
@@ -149,6 +177,11 @@ options:
     description:
       - By when the test is due again. By default it follows from the shortest O(components[].interval).
     type: str
+  invocation:
+    description:
+      - The command line of the run, with which commands to run next are completed. Filled in by the action plugin.
+    type: dict
+    default: {}
   close:
     description:
       - Whether to close the record of the run with the verdict.
@@ -188,8 +221,14 @@ verdict:
   description: The worst of the components' verdicts, one of V(met), V(missed), V(failed), V(unknown).
   returned: success
   type: str
+verdict_word:
+  description: RV(verdict) as it is shown, which is C(done) in place of V(met) where there was nothing to judge.
+  returned: success
+  type: str
 failure_message:
-  description: Why the verdict is V(missed) or V(failed), else empty.
+  description:
+    - Why the verdict is V(missed) or V(failed), else empty. Of a health check, and where objectives of services are evaluated,
+      also why it is V(unknown). Also that O(report_dir) could not be written.
   returned: success
   type: str
 report:
@@ -201,6 +240,10 @@ summary_lines:
   returned: success
   type: list
   elements: str
+announcement:
+  description: The verdict, what changed and what is wrong, small enough to be sent; see M(sre.runbooks.notification).
+  returned: success
+  type: dict
 html_path:
   description: The page on the controller, empty when it is not there.
   returned: success
@@ -226,13 +269,16 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError, RunbookError
-from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, run_module
+from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, complete, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.announcement import announcement
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.commands import Invocation, completed
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.publish import Published, publish, stored_report
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_text import summary_lines
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.report import build_report
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import close_run
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.told import context_from, outcome_from
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import run_word
 
 COMPONENT_OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str"},
@@ -248,8 +294,10 @@ COMPONENT_OPTIONS: dict[str, t.Any] = {
     "rows_lost": {"type": "int"},
     "lost_rows": {"type": "list", "elements": "raw", "default": []},
     "probes": {"type": "list", "elements": "dict", "default": []},
+    "probes_disabled": {"type": "dict", "default": {}},
     "hardware": {"type": "dict", "default": {}},
     "depends_on": {"type": "list", "elements": "str", "default": []},
+    "findings": {"type": "list", "elements": "dict", "default": []},
 }
 
 
@@ -263,37 +311,62 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     except RepositoryError as error:
         problems.append(f"the repository could not be used: {error}")
     context = context_from(params, repository, problems, module.check_mode, str(module.ansible_version))
-    report = None
+    invocation = Invocation.from_data(params["invocation"])
+    report: dict[str, t.Any] | None = None
     if context.recorded:
         # Killed or run again after it had reported: what is written stays, only the copies are made anew.
         report = stored_report(repository, context.record.run_id)
     if report is None:
-        report = build_report(repository, context, outcomes)
+        report = completed(build_report(repository, context, outcomes), invocation)
     done = Published()
     if not module.check_mode:
-        done = publish(report, repository, params["report_dir"])
+        done = publish(report, repository, params["report_dir"], params["textfile_dir"])
         if params["close"] and context.recorded and repository is not None:
             close(repository, report, done)
-    problems = [*problems, *done.problems]
-    for problem in done.problems:
-        module.warn(problem)
-    if not module.check_mode and done.stored is None and done.local is None:
-        raise RepositoryError("the report could be written nowhere", found="; ".join(problems))
+    unwritten = completed(done.problems, invocation)
+    problems = [*completed(problems, invocation), *unwritten]
     html_path = os.path.join(done.local, "report.html") if done.local else ""
     where = html_path or (f"{params['repository']}/{done.stored}/report.html" if done.stored else "")
-    reason = report["verdict_reason"] if report["verdict"] in ("failed", "missed") else ""
-    return {
+    lost = None
+    if not module.check_mode and done.stored is None and done.local is None:
+        lost = complete(RepositoryError("the report could be written nowhere", found="; ".join(problems)), None)
+    facts = {
         "changed": False,
         "run_id": report["run_id"],
         "verdict": report["verdict"],
-        "failure_message": f"{report['verdict']}: {reason}" + (f"; report: {where}" if where else "") if reason else "",
+        "verdict_word": run_word(report),
+        "failure_message": failure_message(report, where, lost.message if lost else done.missing),
         "report": report,
-        "summary_lines": summary_lines(report, [where] if where else []),
+        "summary_lines": summary_lines(report, [where] if where else [], unwritten),
+        "announcement": announcement(report, where),
         "html_path": html_path,
         "report_path": done.local or "",
         "repository_prefix": done.stored or "",
         "problems": problems,
     }
+    if lost is not None:
+        # With all that would have been in it, so that the screen at least says what was found.
+        module.fail_json(msg=str(lost), error=lost.facts(), **facts)
+    return facts
+
+
+def failure_message(report: t.Mapping[str, t.Any], where: str, unwritten: str) -> str:
+    """Why the run has failed: what it found, and that somebody who reads the report will not find it where it was to be."""
+    said = []
+    if is_failure(report) and report["verdict_reason"]:
+        said.append(f"{report['verdict']}: {report['verdict_reason']}")
+    if unwritten:
+        said.append(unwritten)
+    if said and where:
+        said.append(f"report: {where}")
+    return "; ".join(said)
+
+
+def is_failure(report: t.Mapping[str, t.Any]) -> bool:
+    """Whether the runbook that it is about did not reach what it is there for."""
+    # Asking is all that a health check does: what could not be asked is no success.
+    proves_by_asking = report["kind"] == "health" or bool(report["service_objectives"])
+    return report["verdict"] in ("failed", "missed") or (report["verdict"] == "unknown" and proves_by_asking)
 
 
 def close(repository: Repository, report: dict[str, t.Any], done: Published) -> None:
@@ -316,12 +389,16 @@ def main() -> None:
             "runbook": {"type": "str", "default": "runbook"},
             "started": {"type": "str"},
             "report_dir": {"type": "path"},
+            "textfile_dir": {"type": "path"},
             "component_names": {"type": "list", "elements": "str", "default": []},
             "components": {"type": "list", "elements": "dict", "default": [], "options": COMPONENT_OPTIONS},
+            "objectives": {"type": "list", "elements": "dict", "default": []},
+            "checklist": {"type": "dict", "default": {}},
             "scenario": {"type": "str", "default": ""},
             "participants": {"type": "list", "elements": "str", "default": []},
             "sign_offs": {"type": "list", "elements": "dict", "default": [], "options": signing},
             "retest_date": {"type": "str"},
+            "invocation": {"type": "dict", "default": {}},
             "close": {"type": "bool", "default": True},
         },
         supports_check_mode=True,

@@ -72,6 +72,16 @@ options:
       - Why, in words.
     type: str
     default: ""
+  report_dir:
+    description:
+      - The directory of the controller that will receive the report; see O(sre.runbooks.report#module:report_dir). It is only told
+        on, for whoever has to report on the run in place of the playbook.
+    type: path
+  invocation:
+    description:
+      - The command line of the run, with which commands to run next are completed. Filled in by the action plugin.
+    type: dict
+    default: {}
   controller:
     description:
       - The process that executes the run. Filled in by the action plugin.
@@ -115,6 +125,14 @@ interrupted:
   returned: O(state=started)
   type: list
   elements: str
+report_dir:
+  description: Where the report will be on the controller, empty when it will only be in the repository.
+  returned: O(state=started)
+  type: str
+next_command:
+  description: The command that does what is left to do, should the run be cut off.
+  returned: O(state=started)
+  type: str
 verdict:
   description: The verdict as recorded; the first closing of a record counts.
   returned: O(state=finished)
@@ -131,6 +149,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._clock import now
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RepositoryError
 from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSITORY_OPTIONS, run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.commands import Invocation, completed
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.interrupted import close_interrupted
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import close_run, new_run_id, start_run
 
@@ -145,11 +164,12 @@ def user_name() -> str:
 def start(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     run_id = new_run_id(params["runbook"], now())
+    invocation = Invocation.from_data(params["invocation"])
     if module.check_mode:
         return {"changed": False, "run_id": run_id, "record": False, "interrupted": []}
     try:
         repository = open_repository(params["repository"], params["environment_name"], params["s3"])
-        interrupted, problems = close_interrupted(repository)
+        interrupted, problems = close_interrupted(repository, invocation)
         run = start_run(
             repository,
             params["runbook"],
@@ -163,9 +183,10 @@ def start(module: AnsibleModule) -> dict[str, t.Any]:
     except RepositoryError as error:
         if params["require_record"]:
             raise
-        module.warn(f"this run is not recorded: {error}")
+        # A warning is shown as it is; all else is completed where it is shown.
+        module.warn(completed(f"this run is not recorded: {error}", invocation))
         return {"changed": False, "run_id": run_id, "record": False, "interrupted": []}
-    for problem in problems:
+    for problem in completed(problems, invocation):
         module.warn(problem)
     return {"changed": False, "run_id": run.run_id, "record": True, "interrupted": interrupted}
 
@@ -197,6 +218,8 @@ def main() -> None:
             "run_id": {"type": "str"},
             "verdict": {"type": "str", "choices": ["met", "missed", "failed", "unknown"]},
             "reason": {"type": "str", "default": ""},
+            "report_dir": {"type": "path"},
+            "invocation": {"type": "dict", "default": {}},
             "controller": {"type": "dict", "default": {}},
         },
         required_if=[("state", "started", ["runbook"]), ("state", "finished", ["run_id", "verdict"])],

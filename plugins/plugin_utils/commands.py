@@ -2,11 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Commands to run next, completed with what only the operator's own command line says.
+"""What the operator typed, with which the commands to run next are completed (``module_utils/_runs/commands.py``).
 
-A module knows which playbook gets further and for which component, and nothing of inventories, vaults and extra variables.
-It writes ``ansible-playbook sre.runbooks.x …``, ``the same command`` or ``the same command with -e …``; on the controller
-all become commands that can be pasted. Values that may be secret are left out.
+Values that may be secret are left out.
 """
 
 from __future__ import annotations
@@ -15,51 +13,18 @@ import dataclasses
 import json
 import os
 import re
-import shlex
 import typing as t
 
 from ansible import context
 from ansible.parsing.splitter import parse_kv
 from ansible.parsing.utils.yaml import from_yaml
 
-_OTHER = re.compile(r"\bansible-playbook(?= sre\.runbooks\.[a-z_]+)")
-_SAME = re.compile(r"\bthe same command(?: with((?: (?:--limit|-e) (?:'[^']*'|[^\s;,']+))+)|(?! with))")
-#: Variables that say where everything is; those of one runbook mean nothing to another.
-_GENERAL = re.compile(r"(repository|component|environment|run|ansible)_")
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.commands import Invocation, completed
+
 _SECRET = re.compile(
-    r"pass(word|wd|phrase)?(_|$)|secret|token|credential|private|access_key|identity$|signing_key$", re.I
+    r"pass(word|wd|phrase)?(_|$)|secret|token|credential|private|access_key|webhook_url$|identity$|signing_key$", re.I
 )
 _HARMLESS = re.compile(r"_(files?|path|dir)$")
-
-
-@dataclasses.dataclass(frozen=True)
-class Invocation:
-    """An ``ansible-playbook`` command line. ``variables``: name and value of each ``-e``, in their order."""
-
-    playbooks: tuple[str, ...] = ()
-    inventories: tuple[str, ...] = ()
-    limit: str | None = None
-    variables: tuple[tuple[str, t.Any], ...] = ()
-    variable_files: tuple[str, ...] = ()
-    vault: tuple[str, ...] = ()
-
-    def general(self) -> list[str]:
-        """The arguments that every playbook of the same environment needs."""
-        given = [part for path in self.inventories for part in ("-i", path)]
-        given += [*self.vault, *(part for path in self.variable_files for part in ("-e", path))]
-        return given + _assignments((name, value) for name, value in self.variables if _GENERAL.match(name))
-
-    def with_added(self, added: t.Sequence[str]) -> list[str]:
-        """This command with further ``--limit`` and ``-e``, which replace its own of the same name."""
-        pairs = list(zip(added[::2], added[1::2], strict=True))
-        names = {value.partition("=")[0] for option, value in pairs if option == "-e"}
-        given = [part for path in self.inventories for part in ("-i", path)] + [*self.vault]
-        given += list(self.playbooks)
-        if self.limit and "--limit" not in added:
-            given += ["--limit", self.limit]
-        given += [part for path in self.variable_files for part in ("-e", path)]
-        given += _assignments((name, value) for name, value in self.variables if name not in names)
-        return ["ansible-playbook", *given, *added]
 
 
 def current_invocation() -> Invocation | None:
@@ -68,13 +33,13 @@ def current_invocation() -> Invocation | None:
     playbooks = cli.get("args")
     if not isinstance(playbooks, (list, tuple)) or "extra_vars" not in cli or "AWX_HOST" in os.environ:
         return None
-    variables: list[tuple[str, t.Any]] = []
+    variables: list[tuple[str, str]] = []
     files = []
     for given in cli.get("extra_vars") or ():
         if given.startswith("@"):
             files.append(given)
         else:
-            variables += _parsed(given)
+            variables += _assignments(_parsed(given))
     vault = [part for given in cli.get("vault_ids") or () for part in ("--vault-id", given)]
     vault += [part for given in cli.get("vault_password_files") or () for part in ("--vault-password-file", given)]
     return Invocation(
@@ -84,22 +49,8 @@ def current_invocation() -> Invocation | None:
         variables=tuple(variables),
         variable_files=tuple(files),
         vault=tuple(vault),
+        modes=tuple(f"--{mode}" for mode in ("check", "diff") if cli.get(mode)),
     )
-
-
-def completed(value: t.Any, invocation: Invocation | None) -> t.Any:
-    """``value`` with every command in its texts completed; lists and mappings too. A complete one stays as it is."""
-    if invocation is None:
-        return value
-    if isinstance(value, str):
-        arguments = shlex.join(invocation.general())
-        text = _OTHER.sub(lambda _found: f"ansible-playbook {arguments}".rstrip(), value)
-        return _SAME.sub(lambda found: shlex.join(invocation.with_added(shlex.split(found[1] or ""))), text)
-    if isinstance(value, dict):
-        return {name: completed(item, invocation) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [completed(item, invocation) for item in value]
-    return value
 
 
 def complete_result(result: dict[str, t.Any]) -> None:
@@ -108,6 +59,17 @@ def complete_result(result: dict[str, t.Any]) -> None:
     for name in ("msg", "message", "detail", "error"):
         if name in result:
             result[name] = completed(result[name], invocation)
+    complete_error(result, invocation)
+
+
+def complete_error(result: dict[str, t.Any], invocation: Invocation | None) -> None:
+    """The same in what Ansible remembers of the failure, to show it before the result."""
+    summary = result.get("exception")
+    event = getattr(summary, "event", None)
+    # A text is the traceback of an older core.
+    if dataclasses.is_dataclass(summary) and dataclasses.is_dataclass(event) and not isinstance(event, type):
+        said = dataclasses.replace(event, msg=completed(t.cast("t.Any", event).msg, invocation))
+        result["exception"] = dataclasses.replace(t.cast("t.Any", summary), event=said)
 
 
 def _parsed(given: str) -> list[tuple[str, t.Any]]:
@@ -123,15 +85,14 @@ def _parsed(given: str) -> list[tuple[str, t.Any]]:
     )
 
 
-def _assignments(variables: t.Iterable[tuple[str, t.Any]]) -> list[str]:
-    given: list[str] = []
+def _assignments(variables: t.Iterable[tuple[str, t.Any]]) -> t.Iterator[tuple[str, str]]:
+    """The name, and what to write after an ``-e``."""
     for name, value in variables:
         if _may_be_secret(name, value):
             continue
         plain = f"{name}={value}"
         # Ansible cuts name=value at a space and takes quotes off.
-        given += ["-e", plain if parse_kv(plain) == {name: value} else json.dumps({name: value}, ensure_ascii=False)]
-    return given
+        yield name, plain if parse_kv(plain) == {name: value} else json.dumps({name: value}, ensure_ascii=False)
 
 
 def _may_be_secret(name: str, value: t.Any) -> bool:

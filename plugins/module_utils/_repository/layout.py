@@ -61,7 +61,7 @@ _OTHERS = [
         r"components/.+\.minisig",
         rf"{_COMPONENT}/evidence/\d{{8}}T\d{{6}}\.\d{{6}}Z-[0-9a-f]{{4}}-state\.json",
         rf"{_LEASE}/(renewed-\d{{6}}|released)\.json",
-        rf"runs/{_RUN}/report\.(json|md|html)",
+        rf"runs/{_RUN}/(report\.(json|md|html|junit\.xml|prom)|diagnostics/diagnostics\.tar\.gz)",
         r"control/probes/.+",
         r"pgbackrest/.+",
         r"control/probes/.+",

@@ -22,10 +22,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders i
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import ObjectStat
 
 SHORTEST_TTL_S, LONGEST_TTL_S = 1.0, 7 * 86400.0
 #: The part of the time to live that others wait longer than the holder dares to act.
 MARGIN = 0.1
+_FIRST_RENEWAL = "renewed-000001.json"
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,14 @@ class LeaseState:
     renewed: datetime.datetime
     renewals: int
     released: bool
+    #: Whether it once ended by its time, and a renewal that had been under way all along only came afterwards. Whoever
+    #: looked before that may take the next epoch at any time, so it never counts again.
+    lapsed: bool = False
 
     def held(self, now: datetime.datetime) -> bool:
         """Whether somebody may still act on it; ``now`` is the store's time, from before the state was looked up."""
         expired = (now - self.renewed).total_seconds() > self.ttl_s * (1 + MARGIN)
-        return not (self.released or expired or provably_dead(self.holder))
+        return not (self.released or self.lapsed or expired or provably_dead(self.holder))
 
     def described(self) -> str:
         """Whose it is, for an error; short, whatever the document says."""
@@ -86,20 +91,35 @@ def _read_state(repository: Repository, component: str, epoch: int) -> LeaseStat
         raise ObjectMissing(f"{prefix}held.json is not there", component)
     try:
         fields = parse_sealed(store.read(f"{prefix}held.json", DOCUMENT_LIMIT), f"{prefix}held.json")
+        ttl_s = min(max(fields.number("ttl_s"), SHORTEST_TTL_S), LONGEST_TTL_S)
         return LeaseState(
             epoch=epoch,
             holder=fields.mapping("holder"),
             run_id=fields.optional_text("run_id"),
             scope=fields.text("scope", "run|step"),
-            ttl_s=min(max(fields.number("ttl_s"), SHORTEST_TTL_S), LONGEST_TTL_S),
+            ttl_s=ttl_s,
             renewed=max(found.modified for name, found in stats.items() if name != "released.json"),
             renewals=sum(name.startswith("renewed-") for name in stats),
             released="released.json" in stats,
+            lapsed=_lapsed(stats, ttl_s),
         )
     except IntegrityError as error:
         if "released.json" not in stats:
             raise _damaged(component, epoch, error.found or str(error)) from None
         return LeaseState(epoch, {}, None, "step", SHORTEST_TTL_S, stats["held.json"].modified, 0, True)
+
+
+def _lapsed(stats: t.Mapping[str, ObjectStat], ttl_s: float) -> bool:
+    """Whether more time lies between two renewals than the others wait.
+
+    Who renews in time removes renewals before the last: those that are left follow each other, and the first of all
+    follows ``held.json``.
+    """
+    renewals = sorted((found.modified, name) for name, found in stats.items() if name.startswith("renewed-"))
+    moments = [modified for modified, _name in renewals]
+    if renewals and renewals[0][1] == _FIRST_RENEWAL:
+        moments.insert(0, stats["held.json"].modified)
+    return any((after - before).total_seconds() > ttl_s * (1 + MARGIN) for before, after in zip(moments, moments[1:]))
 
 
 def epochs(repository: Repository, component: str) -> list[int]:

@@ -6,7 +6,8 @@
 
 A lease is an epoch: whoever creates ``control/leases/<component>/<epoch>/held.json`` for the next number holds it. It
 ends by ``released.json``, or when nothing was renewed for its time to live by the *store's* clock, plus a margin that
-keeps the holder's own reckoning (which starts before each renewal is asked for) ahead of everybody else's.
+keeps the holder's own reckoning (which starts before each renewal is asked for) ahead of everybody else's. What has ended
+so does not begin again, whatever comes late.
 
 Only the highest epoch counts, so that an old holder that wakes up finds a higher number and stops.
 """

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import typing as t
@@ -75,7 +76,9 @@ class S3Options:
         given = {name: value for name, value in (params or {}).items() if value not in (None, "")}
         unknown = sorted(set(given) - known)
         if unknown:
-            raise InvalidInput("s3 has an unknown option", expected=", ".join(sorted(known)), found=unknown[0])
+            near = difflib.get_close_matches(unknown[0].lower(), sorted(known), n=1, cutoff=0.5)
+            meant = f", did you mean {near[0]!r}?" if near else ""
+            raise InvalidInput(f"s3 has an unknown option{meant}", expected=", ".join(sorted(known)), found=unknown[0])
         for name in ("lock_for", "connect_timeout", "read_timeout"):
             if name in given:
                 given[name] = parse_duration(given[name])

@@ -20,6 +20,7 @@ _SCENARIOS = {
     "restore": "Restore of components from a recovery point",
     "rebuild": "Loss of the environment: rebuilt from inventory and repository alone",
     "health": "Health check of every component",
+    "objectives": "Evaluation of the service level objectives over their windows",
     "verify": "Verification of every retained recovery point and of the chain of evidence",
     "other": "Run of a runbook",
 }

@@ -16,8 +16,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     moment_text,
     rows_lost_text,
     size_text,
+    tone,
+    verdict_word,
+    worst_first,
 )
 
+_PROBES_SHOWN = 200
 _LEVELS = ("taken", "verified", "restored", "asserted")
 _PROBE_TONES = {"ok": "met", "warning": "missed", "unknown": "unknown"}
 _GAUGE_TITLES = {"rpo": "data loss allowed and measured", "rto": "recovery time allowed and measured"}
@@ -29,14 +33,22 @@ def component_card(component: t.Mapping[str, t.Any], kind: str) -> Html:
     title = tag("div", tag("h3", component["name"]), tag("p", engine, class_="soft") if engine else None)
     return tag(
         "article",
-        tag("header", title, tag("span", component["verdict"], class_="badge", title=component["reason"])),
-        tag("p", component["message"], class_="message") if component["message"] else None,
+        tag("header", title, tag("span", verdict_word(component, kind), class_="badge", title=component["reason"])),
+        # Of a health check, the probes and the findings say it.
+        tag("p", component["message"], class_="message")
+        if component["message"] and not _is_probed(component, kind)
+        else None,
         tag("div", gauges, class_="gauges") if gauges else None,
         _ladder(component["proof"]),
         _details(component, kind),
-        _probes(component["probes"]),
-        class_=f"card component {component['verdict']}",
+        _probes(component["probes"], component["name"]),
+        _disabled(component.get("probes_disabled", {})),
+        class_=f"card component {tone(verdict_word(component, kind))}",
     )
+
+
+def _is_probed(component: t.Mapping[str, t.Any], kind: str) -> bool:
+    return kind == "health" and bool(component["probes"])
 
 
 def _applies(objective: t.Mapping[str, t.Any]) -> bool:
@@ -104,17 +116,27 @@ def _details(component: t.Mapping[str, t.Any], kind: str) -> Html:
     return tag("dl", [(tag("dt", name), tag("dd", value)) for name, value in rows], class_="details")
 
 
-def _probes(probes: t.Sequence[t.Mapping[str, t.Any]]) -> Html | None:
+def _probes(probes: t.Sequence[t.Mapping[str, t.Any]], component: str) -> Html | None:
+    """One chip a probe, the worst first; what stands above all of them is not said in each again."""
     if not probes:
         return None
     items = [
         tag(
             "li",
-            probe["name"],
+            probe["name"].removeprefix(f"{component} "),
             tag("span", f" {duration_text(probe['duration_s'])}", class_="faint") if probe["duration_s"] else None,
             class_=_PROBE_TONES.get(probe["outcome"], "failed"),
-            title=f"{probe['outcome']} {probe['message']}".strip(),
+            title=" · ".join(part for part in (probe["outcome"], probe["measured"], probe["message"]) if part),
         )
-        for probe in probes
+        for probe in worst_first(probes)[:_PROBES_SHOWN]
     ]
+    if len(probes) > _PROBES_SHOWN:
+        items.append(tag("li", f"{len(probes) - _PROBES_SHOWN} more in report.json", class_="plain"))
     return tag("ul", items, class_="probes")
+
+
+def _disabled(probes: t.Mapping[str, str]) -> Html | None:
+    """Probes that are left out: on paper, too, with the reason."""
+    if not probes:
+        return None
+    return tag("ul", [tag("li", f"{name}: {reason}") for name, reason in probes.items()], class_="disabled")

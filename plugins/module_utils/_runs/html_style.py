@@ -85,11 +85,22 @@ code { font-family: ui-monospace, "SF Mono", "Cascadia Mono", "Liberation Mono",
 .probes { list-style: none; margin-top: 14px; display: flex; flex-wrap: wrap; gap: 6px; font-size: 13px; }
 .probes li { border: 1px solid var(--line); border-radius: 8px; padding: 2px 9px; overflow-wrap: anywhere; }
 .probes li::before { content: ""; display: inline-block; width: 8px; height: 8px; border-radius: 50%; background: var(--tone); margin-right: 6px; }
+.probes .plain::before, .changes .plain::before { background: var(--faint); }
+.disabled { list-style: none; margin-top: 10px; font-size: 13px; color: var(--soft); }
+.disabled li { overflow-wrap: anywhere; } .disabled li::before { content: "left out · "; color: var(--faint); }
+.figure { margin-top: 14px; white-space: normal; overflow-wrap: anywhere; font-size: 20px; } .budget { margin-top: 8px; }
+.changes, .boxes { list-style: none; color: var(--ink); } .changes li, .boxes li { padding: 3px 0; overflow-wrap: anywhere; break-inside: avoid; }
+.changes li::before { content: ""; display: inline-block; width: 8px; height: 8px; border-radius: 50%; background: var(--tone); margin-right: 9px; }
+.boxes li { display: grid; grid-template-columns: 14px 1fr; gap: 10px; align-items: baseline; }
+.boxes li::before { content: ""; width: 12px; height: 12px; border: 1.5px solid var(--soft); border-radius: 3px; transform: translateY(1px); }
+.since { margin-top: 8px; font-size: 13px; overflow-wrap: anywhere; }
 
 .findings { list-style: none; overflow: hidden; }
 .findings li { display: grid; grid-template-columns: 78px 1fr; gap: 12px; padding: 11px 18px; border-top: 1px solid var(--line); font-size: 14px; break-inside: avoid; }
 .findings li:first-child { border-top: 0; }
-.findings span { color: var(--tone); font-weight: 650; } .findings p { overflow-wrap: anywhere; white-space: pre-line; }
+.findings span { color: var(--tone); font-weight: 650; } .findings div { min-width: 0; } .findings p { overflow-wrap: anywhere; white-space: pre-line; }
+.findings .seen { color: var(--soft); font-size: 13px; }
+.findings code { display: block; margin-top: 6px; padding: 5px 10px; border-radius: 6px; background: var(--page); border: 1px solid var(--line); white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; }
 .allclear { padding: 13px 18px; color: var(--soft); }
 
 .timeline { padding: 18px 22px 16px; }
@@ -157,7 +168,8 @@ footer { margin-top: 26px; font-size: 12px; color: var(--faint); overflow-wrap: 
   .hero-verdict { padding: 16px 20px; } .hero h1 { font-size: 23px; } .hero h1 + p { font-size: 13px; }
   .seal { width: 46px; height: 46px; } .seal svg { width: 26px; height: 26px; }
   .facts div { padding: 8px 14px; } .facts dd { font-size: 12.5px; } .facts dt, .basis { font-size: 10.5px; }
-  .component { padding: 14px 16px; } .gauge-value { font-size: 19px; } .details, .findings li, .lane { font-size: 11.5px; }
+  .probes, .disabled, .since, .message, .findings .seen { font-size: 10.5px; } .allclear { break-inside: avoid; }
+  .component { padding: 14px 16px; } .gauge-value { font-size: 19px; } .figure { font-size: 16px; } .details, .findings li, .lane { font-size: 11.5px; }
   .lane { min-height: 20px; } .rail { height: 20px; } .rail i { top: 4px; height: 12px; }
   .evidence > dl { font-size: 11.5px; } .evidence > dl > * { padding: 5px 0; } .evidence, .timeline { break-inside: avoid-page; }
   .axis, .lane { grid-template-columns: 200px 1fr 72px; }

@@ -32,9 +32,10 @@ _REQUIRED = {
     "rebuild": ("rpo", "rto"),
     "health": (),
     "verify": (),
+    "objectives": (),
     "other": (),
 }
-_JUDGED = {**_REQUIRED, "restore": ("rpo", "rto"), "health": ("rpo",), "verify": (), "other": ()}
+_JUDGED = {**_REQUIRED, "restore": ("rpo", "rto"), "health": ("rpo",), "verify": (), "objectives": (), "other": ()}
 
 
 @dataclasses.dataclass
@@ -75,8 +76,9 @@ class Objective:
 
 
 def runbook_kind(runbook: str) -> str:
-    """backup, drill, restore, rebuild, health, verify or other, from the runbook's name."""
+    """backup, drill, restore, rebuild, health, objectives, verify or other, from the runbook's name."""
     words = (
+        ("objectives", "objectives"),
         ("verify", "verify"),
         ("expire", "other"),
         ("drill", "drill"),
@@ -105,12 +107,18 @@ def judge_component(
     :arg message: what it says beside that; of a failure, why.
     """
     if outcome == "failed":
-        return (_judge_probes(probes) if kind == "health" else None) or ("failed", _why(message))
+        probed = _judge_probes(probes) if kind == "health" else None
+        return "failed", probed[1] if probed else _why(message)
     if outcome is None:
         return "unknown", "the run did not get to this component"
+    if kind == "health" and outcome == "skipped":
+        return "met", message or "the checklist asks nothing of it"
     if kind == "health" and not probes:
-        return "unknown", "no probe ran"
+        return "failed", "no probe ran"
     probed = _judge_probes(probes)
+    if probed is not None and kind == "health":
+        # The runbook is that every probe ran: one that could not be asked is its failure.
+        return "failed", probed[1]
     if probed is not None:
         return probed
     judged: dict[str, Objective] = {}
@@ -136,11 +144,30 @@ def judge_component(
     return "met", "nothing to do" if outcome == "skipped" else "done; no objective applies"
 
 
+def was_judged(component: t.Mapping[str, t.Any], kind: str) -> bool:
+    """Whether a component of a report that is "met" was measured against anything."""
+    asked = kind == "health" and component["outcome"] != "skipped"
+    return asked or any(component[name]["verdict"] == "met" for name in _JUDGED[kind])
+
+
 def _why(message: str) -> str:
     """What went wrong, without what was expected, found, and is to be done; that is a finding of its own."""
     first = message.split("; expected: ")[0].split("; found: ")[0].split("; next: ")[0]
     first = " ".join(first.split())
     return (first if len(first) <= _WHY_LIMIT else first[: _WHY_LIMIT - 1] + "…") or "it ended without saying why"
+
+
+def judge_cut_off(
+    kind: str, outcome: str | None, probes: t.Sequence[t.Mapping[str, t.Any]], message: str
+) -> tuple[str, str]:
+    """The verdict on a component of a run that was cut off, and the reason: what is known by then is at best not enough.
+
+    :arg message: how far the run got with it.
+    """
+    probed = _judge_probes(probes) if kind == "health" else None
+    if probed is not None and probed[0] == "failed":
+        return "failed", f"{probed[1]}; {message}"
+    return "failed" if outcome == "failed" else "unknown", message
 
 
 def _judge_probes(probes: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[str, str] | None:

@@ -5,34 +5,43 @@
 """Where a report goes: write-once into the repository, and beside it into a directory of the controller.
 
 Either may be out of order (a disaster is when reports matter); then the other still gets it.
+Where a node exporter is told of runs, its directory gets the figures of the newest.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import re
+import shlex
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, ObjectExists, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import canonical_json, parse_document
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import checked_run_id
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_html import render_html
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_junit import render_junit
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_markdown import render_markdown
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_prometheus import render_prometheus
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import REPORT_LIMIT
 from ansible_collections.sre.runbooks.plugins.module_utils._whole_file import point_to, write_whole
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
 
-_REPORT_LIMIT = 16 * 1024 * 1024
 _LATEST = "latest"
 
 
 @dataclasses.dataclass
 class Published:
-    """Where the report is now. ``stored`` is the repository's key prefix, ``local`` the directory; None where it failed."""
+    """Where the report is now. ``stored`` is the repository's key prefix, ``local`` the directory; None where it failed.
+
+    :ivar missing: that the directory which was asked for has no report; empty when it has.
+    """
 
     stored: str | None = None
     local: str | None = None
+    missing: str = ""
     problems: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -42,17 +51,26 @@ def stored_report(repository: Repository | None, run_id: str) -> dict[str, t.Any
         return None
     key = f"runs/{checked_run_id(run_id)}/report.json"
     try:
-        return parse_document(repository.store.read(key, _REPORT_LIMIT), key).data
+        found = parse_document(repository.store.read(key, REPORT_LIMIT), key).data
+        # A release that knew of none of these may have written it.
+        return {"service_objectives": [], "checklist": None, **found}
     except RunbookError:
         return None
 
 
-def publish(report: t.Mapping[str, t.Any], repository: Repository | None, report_dir: str | None) -> Published:
-    """Write ``report.json``, ``report.md`` and ``report.html`` to both places. Never raises; see ``problems``."""
+def publish(
+    report: t.Mapping[str, t.Any],
+    repository: Repository | None,
+    report_dir: str | None,
+    textfile_dir: str | None = None,
+) -> Published:
+    """Write the report in all its forms to every place. Never raises; see ``problems``."""
     files = {
         "report.html": render_html(report).encode("utf-8"),
         "report.md": render_markdown(report).encode("utf-8"),
         "report.json": canonical_json(report),
+        "report.junit.xml": render_junit(report).encode("utf-8"),
+        "report.prom": render_prometheus(report).encode("utf-8"),
     }
     done = Published()
     run_id = checked_run_id(report["run_id"])
@@ -65,7 +83,25 @@ def publish(report: t.Mapping[str, t.Any], repository: Repository | None, report
         try:
             done.local = _write_local(report_dir, run_id, files)
         except OSError as error:
-            done.problems.append(f"the report is not in {report_dir}: {error.strerror or error}")
+            done.missing = f"the report is not in {report_dir}"
+            # The usual place, unless it is the one that cannot be written.
+            other = "reports" if os.path.basename(os.path.normpath(report_dir)) != "reports" else "reports-elsewhere"
+            found = f"{error.filename or report_dir}: {error.strerror or error}"
+            done.problems.append(
+                f"{done.missing}; expected: a directory that this account can write to; found: {found}; "
+                f"next: the same command with -e run_report_dir={other}"
+            )
+    if textfile_dir is not None:
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", f"sre_runbooks_{report['environment']}_{report['runbook']}")
+        try:
+            # Read by another user; the collector passes over files that end otherwise, as ours do while they are written.
+            write_whole(os.path.join(textfile_dir, f"{name}.prom"), files["report.prom"], mode=0o644)
+        except OSError as error:
+            done.problems.append(
+                f"the figures are not in {textfile_dir}; expected: a directory that this account can write to; "
+                f"found: {error.strerror or error}; "
+                f"next: {'ls -ld' if os.path.exists(textfile_dir) else 'mkdir -p'} {shlex.quote(textfile_dir)}"
+            )
     return done
 
 

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_findings import findings_card
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_health import (
+    changes_card,
+    checklist_card,
+    objective_cards,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_objectives import component_card
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_style import STYLE
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_timeline import timeline_card
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.markup import Html, tag
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     NOTHING,
-    VERDICT_TITLES,
     could_lose_rows,
     duration_text,
     measured_text,
     moment_text,
     row_text,
+    run_word,
     size_text,
+    tone,
+    verdict_title,
 )
 
 _SEALS = {
@@ -29,7 +37,6 @@ _SEALS = {
     "failed": "M7 7l10 10M17 7L7 17",
     "unknown": "M9 9.2a3 3 0 1 1 4.3 2.7c-.9.5-1.3 1-1.3 2.1M12 17.3v.2",
 }
-_SEVERITY_TONES = {"failure": "failed", "warning": "missed", "note": "unknown"}
 _INTEGRITY_TONES = {"intact": "met", "damaged": "failed", "unknown": "unknown"}
 _ROWS_LISTED = 200
 # The page loads nothing and runs nothing, whatever a component is called.
@@ -37,7 +44,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 
 def render_html(report: t.Mapping[str, t.Any]) -> str:
-    title = f"{VERDICT_TITLES[report['verdict']]} · {report['runbook']} · {report['environment']}"
+    title = f"{verdict_title(report)} · {report['runbook']} · {report['environment']}"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -49,17 +56,22 @@ def render_html(report: t.Mapping[str, t.Any]) -> str:
         tag("style", Html(STYLE)),
     )
     cards = [component_card(component, report["kind"]) for component in report["components"]]
+    findings = [tag("h2", "Findings"), findings_card(report["findings"])]
+    # Who asks for the health wants to know what is wrong, and of other runbooks first how far they came.
+    asked = report["kind"] in ("health", "objectives")
     body = tag(
         "main",
         _top(report),
         _hero(report),
+        changes_card(report["previous"]),
+        findings if asked else None,
         [tag("h2", "Components"), tag("div", cards, class_="components")] if cards else None,
+        objective_cards(report["service_objectives"]),
         _lost_rows(report),
-        tag("h2", "Findings"),
-        _findings(report["findings"]),
+        None if asked else findings,
         tag("h2", "Timeline"),
         timeline_card(report),
-        _previous(report["previous"]),
+        checklist_card(report["checklist"]),
         tag("h2", "Evidence"),
         _evidence(report),
         _footer(report),
@@ -79,23 +91,35 @@ def _top(report: t.Mapping[str, t.Any]) -> Html:
 def _hero(report: t.Mapping[str, t.Any]) -> Html:
     path = Html(f'<svg viewBox="0 0 24 24" aria-hidden="true"><path d="{_SEALS[report["verdict"]]}"/></svg>')
     mode = " (check mode: nothing was done)" if report["check_mode"] else ""
-    words = tag(
-        "div", tag("h1", VERDICT_TITLES[report["verdict"]] + mode), tag("p", _sentence(report["verdict_reason"]))
-    )
+    words = tag("div", tag("h1", verdict_title(report) + mode), tag("p", _sentence(report["verdict_reason"])))
     counts = [item["verdict"] for item in report["components"]]
     facts = [
         ("Started", moment_text(report["started"])),
         ("Took", duration_text(report["duration_s"])),
-        ("Components met", f"{counts.count('met')} of {len(counts)}"),
-        ("Rows lost", _total_lost(report["components"], report["kind"])),
+        (
+            f"Components {run_word(report) if report['verdict'] == 'met' else 'met'}",
+            f"{counts.count('met')} of {len(counts)}",
+        ),
+        _asked(report),
         ("Operator", report["operator"] or NOTHING),
     ]
     return tag(
         "section",
         tag("div", tag("div", path, class_="seal"), words, class_="hero-verdict"),
         tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts], class_="facts"),
-        class_=f"card hero {report['verdict']}",
+        class_=f"card hero {tone(run_word(report))}",
     )
+
+
+def _asked(report: t.Mapping[str, t.Any]) -> tuple[str, str]:
+    """The figure that the kind of runbook is about beside its verdict."""
+    if report["kind"] == "health":
+        passed = sum(probe["outcome"] == "ok" for probe in report["probes"])
+        return "Probes ok", f"{passed} of {len(report['probes'])}"
+    if report["kind"] == "objectives":
+        met = sum(item["outcome"] == "met" for item in report["service_objectives"])
+        return "Objectives met", f"{met} of {len(report['service_objectives'])}"
+    return "Rows lost", _total_lost(report["components"], report["kind"])
 
 
 def _sentence(text: str) -> str:
@@ -126,30 +150,6 @@ def _lost_rows(report: t.Mapping[str, t.Any]) -> list[Html] | None:
         rows.append(tag("tr", tag("td", item["name"]), tag("td", count), tag("td", tag("code", text))))
     heading = tag("tr", [tag("th", name) for name in ("Component", "Rows", "Which")])
     return [tag("h2", "Rows lost"), tag("div", tag("table", heading, rows), class_="card scroll")]
-
-
-def _findings(findings: t.Sequence[t.Mapping[str, t.Any]]) -> Html:
-    if not findings:
-        return tag("p", "Nothing that anybody has to look at.", class_="card allclear")
-    items = [
-        tag(
-            "li",
-            tag("span", finding["severity"]),
-            tag("p", [tag("b", finding["component"]), " · "] if finding["component"] else None, finding["text"]),
-            class_=_SEVERITY_TONES[finding["severity"]],
-        )
-        for finding in findings
-    ]
-    return tag("ul", items, class_="card findings")
-
-
-def _previous(previous: t.Mapping[str, t.Any] | None) -> list[Html] | None:
-    if previous is None:
-        return None
-    rows = [tag("p", change) for change in previous["changes"]] or [tag("p", "No notable difference.")]
-    text = f"{previous['verdict']}, finished {moment_text(previous['finished'])}: "
-    intro = tag("p", text, tag("code", previous["run_id"]), class_="soft")
-    return [tag("h2", "Since the run before"), tag("div", intro, rows, class_="card allclear")]
 
 
 def _evidence(report: t.Mapping[str, t.Any]) -> Html:

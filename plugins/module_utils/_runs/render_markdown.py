@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.markdown_code import code, next_as_code
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     NOTHING,
-    VERDICT_TITLES,
+    burn_text,
+    changes_worst_first,
     clock_text,
     duration_text,
     measured_text,
@@ -19,20 +21,35 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     printable,
     row_text,
     rows_lost_text,
+    run_word,
+    share_text,
+    verdict_title,
+    verdict_word,
+    worst_first,
 )
 
 _ROWS_LISTED = 100
 _STEPS_LISTED = 200
+_CHANGES_LISTED = 100
+_PROBES_LISTED = 500
+#: To its end a command, up to a space an address or a name that would be called; none has what ends code or a table's cell.
+_COPIED = re.compile(
+    r"\bansible-playbook [^`|]*?(?=[`|]|; |$)|[^\s`|(\u201c\"']*(?:://|@(?=\w)|\bwww\.)[^\s`|]*?(?=[.,;:)\u201d\"']*(?:[\s`|]|$))"
+)
 
 
 def render_markdown(report: t.Mapping[str, t.Any]) -> str:
     """GitHub-flavoured Markdown."""
     sections = [
         _head(report),
+        _changes(report),
         _objectives(report),
+        _service_objectives(report),
         _findings(report),
         _lost_rows(report),
         _probes(report),
+        _disabled(report),
+        _checklist(report),
         _timeline(report),
         _audit(report),
     ]
@@ -46,9 +63,9 @@ def _head(report: t.Mapping[str, t.Any]) -> str:
         f"took {duration_text(report['duration_s'])}",
         f"by {_text(report['operator'])}",
     ]
-    title = f"# {VERDICT_TITLES[report['verdict']]}: {_text(report['runbook'])} of {_text(report['environment'])}"
+    title = f"# {verdict_title(report)}: {_text(report['runbook'])} of {_text(report['environment'])}"
     return "\n\n".join(
-        [title, f"**{report['verdict']}** {NOTHING} {_text(report['verdict_reason'])}", " · ".join(facts)]
+        [title, f"**{run_word(report)}** {NOTHING} {_text(report['verdict_reason'])}", " · ".join(facts)]
     )
 
 
@@ -64,7 +81,7 @@ def _objectives(report: t.Mapping[str, t.Any]) -> str:
             _text(rows_lost_text(item, report["kind"])),
             item["proof"] or NOTHING,
             _code(item["recovery_point"]) if item["recovery_point"] else NOTHING,
-            f"**{item['verdict']}**",
+            f"**{verdict_word(item, report['kind'])}**",
         )
         for item in report["components"]
     ]
@@ -72,11 +89,59 @@ def _objectives(report: t.Mapping[str, t.Any]) -> str:
     return "## Objectives\n\n" + _table(headings, rows) if rows else ""
 
 
+def _changes(report: t.Mapping[str, t.Any]) -> str:
+    previous = report["previous"]
+    if previous is None:
+        return ""
+    texts = [text for text, _now in changes_worst_first(previous)]
+    lines = [f"- {_text(text)}" for text in texts[:_CHANGES_LISTED]] or ["Nothing notable."]
+    if len(texts) > _CHANGES_LISTED:
+        lines.append(f"- {len(texts) - _CHANGES_LISTED} more in `report.json`")
+    since = f"{_code(previous['run_id'])}, {previous['verdict']}, finished {moment_text(previous['finished'])}"
+    return f"## Changed since the run before\n\n{since}\n\n" + "\n".join(lines)
+
+
+def _service_objectives(report: t.Mapping[str, t.Any]) -> str:
+    rows = [
+        (
+            _text(item["name"]),
+            _text(item["service"] or item["component"] or NOTHING),
+            _text(item["measured"]) or NOTHING,
+            _text(item["expected"]) or NOTHING,
+            share_text(item["budget"]["left"]) if item["budget"] else NOTHING,
+            "; ".join(burn_text(rate) for rate in item["burn_rates"]) or NOTHING,
+            share_text(item["coverage"]),
+            f"**{item['outcome']}**",
+        )
+        for item in report["service_objectives"]
+    ]
+    headings = ("Objective", "Service", "Measured", "Expected", "Budget left", "Burn rates", "Covered", "Outcome")
+    return "## Service level objectives\n\n" + _table(headings, rows) if rows else ""
+
+
+def _disabled(report: t.Mapping[str, t.Any]) -> str:
+    rows = [
+        (_text(item["name"]), _text(name), _text(reason))
+        for item in report["components"]
+        for name, reason in item.get("probes_disabled", {}).items()
+    ]
+    return "## Probes that are left out\n\n" + _table(("Component", "Probe", "Reason"), rows) if rows else ""
+
+
+def _checklist(report: t.Mapping[str, t.Any]) -> str:
+    checklist = report["checklist"]
+    if not checklist:
+        return ""
+    lines = [f"- [ ] {_text(item)}" for item in checklist["review"]]
+    head = f"## Checklist {_text(checklist['name'])}"
+    return "\n\n".join(part for part in (head, _text(checklist["description"]), "\n".join(lines)) if part)
+
+
 def _findings(report: t.Mapping[str, t.Any]) -> str:
     lines = [
         f"- **{finding['severity']}** "
         + (f"{_text(finding['component'])}: " if finding["component"] else "")
-        + _text(finding["text"])
+        + _said(finding["text"])
         for finding in report["findings"]
     ]
     return "## Findings\n\n" + ("\n".join(lines) if lines else "None.")
@@ -98,11 +163,15 @@ def _probes(report: t.Mapping[str, t.Any]) -> str:
             _text(probe["name"]),
             _text(probe["outcome"]),
             duration_text(probe["duration_s"]),
+            _text(probe["measured"]) or NOTHING,
             _text(probe["message"]) or NOTHING,
         )
-        for probe in report["probes"]
+        for probe in worst_first(report["probes"])[:_PROBES_LISTED]
     ]
-    return "## Probes\n\n" + _table(("Component", "Probe", "Outcome", "Took", "Message"), rows) if rows else ""
+    left = len(report["probes"]) - len(rows)
+    more = f"\n\n{left} more probes are in `report.json`." if left else ""
+    headings = ("Component", "Probe", "Outcome", "Took", "Measured", "Message")
+    return "## Probes\n\n" + _table(headings, rows) + more if rows else ""
 
 
 def _timeline(report: t.Mapping[str, t.Any]) -> str:
@@ -145,10 +214,26 @@ def _table(headings: t.Sequence[str], rows: t.Iterable[t.Sequence[str]]) -> str:
 
 
 def _text(text: str) -> str:
-    """Plain text in Markdown, table cells included: no markup, no link, no mention, no line break."""
-    escaped = re.sub(r"([\\`*_{}\[\]()<>#|~!])", r"\\\1", printable(text))
-    # An @name would call somebody, a bare address would become a link.
-    return re.sub(r"@(?=\w)", "@\u200b", escaped).replace("://", ":\u200b//")
+    """Text in Markdown, table cells included: no markup, no link, no mention, no line break.
+
+    What is to be copied, commands and addresses, is code, where nothing is added to it. An address outside of code would be a
+    link, and @name call somebody.
+    """
+    text = printable(text)
+    parts, end = [], 0
+    for found in _COPIED.finditer(text):
+        parts += [_escaped(text[end : found.start()]), f"`{found[0]}`"]
+        end = found.end()
+    return "".join([*parts, _escaped(text[end:])])
+
+
+def _said(text: str) -> str:
+    """A finding outside of tables: what is next is code as a whole, so that it is pasted as it was meant."""
+    return next_as_code(printable(text), _text, lambda step: _text(step) if "ansible-playbook " in step else code(step))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]()<>#|~!])", r"\\\1", text)
 
 
 def _code(text: str) -> str:

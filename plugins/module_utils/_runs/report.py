@@ -24,12 +24,17 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.measure import 
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import (
     judge_component,
+    judge_cut_off,
     runbook_kind,
+    was_judged,
     worst_verdict,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.probe_record import take_probes
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import plain, read_events
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import RunRecord
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.service_objectives import judge, reduced
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.timeline import build_timeline, unresolved_failures
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import outcome_counts
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
@@ -46,6 +51,8 @@ class ComponentOutcome:
     """What the playbook says about a component at the end of a run; None where it does not know.
 
     :ivar outcome: ok, changed, skipped or failed; None when the run did not get to the component.
+    :ivar probes_disabled: name of each probe that was left out on purpose → the reason.
+    :ivar findings: what the runbook found, ``severity`` and ``text`` of each, beside what the report finds itself.
     :ivar rpo_s, rto_s, interval_s: objectives and the interval of the runbook, in seconds.
     """
 
@@ -61,9 +68,11 @@ class ComponentOutcome:
     rows_lost: int | None = None
     lost_rows: list[t.Any] = dataclasses.field(default_factory=list)
     probes: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    probes_disabled: dict[str, str] = dataclasses.field(default_factory=dict)
     recovery_point: str | None = None
     hardware: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     depends_on: list[str] = dataclasses.field(default_factory=list)
+    findings: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -73,6 +82,8 @@ class ReportContext:
     :ivar record: the run as recorded, or made up from the parameters when nothing could be recorded.
     :ivar problems: what kept the record or the repository from being read.
     :ivar interrupted: the report is about a killed run and written by a later one.
+    :ivar objectives: results of ``objective_info``.
+    :ivar checklist: name, description and review of the checklist that a health check went through.
     """
 
     record: RunRecord
@@ -82,6 +93,8 @@ class ReportContext:
     interrupted: bool = False
     problems: list[str] = dataclasses.field(default_factory=list)
     sign_offs: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    objectives: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    checklist: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     retest_date: str | None = None
 
 
@@ -92,12 +105,14 @@ def build_report(
     record = context.record
     kind = runbook_kind(record.runbook)
     timeline = _read_timeline(repository, context)
+    probed = take_probes(timeline)
     components = [
-        _component(repository, context, kind, outcome, timeline)
-        for outcome in _with_missing(record, outcomes, timeline)
+        _component(repository, context, kind, outcome, timeline, probed.get(outcome.name, []))
+        for outcome in (outcomes if kind == "objectives" else _with_missing(record, outcomes, timeline))
     ]
-    previous = compare_with_previous(repository, record, components)
-    verdict, reason = _run_verdict(context, components, timeline)
+    objectives = reduced(context.objectives)
+    verdict, reason = _run_verdict(context, kind, components, objectives, timeline)
+    previous = compare_with_previous(repository, record, components, objectives, verdict)
     report: dict[str, t.Any] = {
         "format": REPORT_FORMAT,
         "run_id": record.run_id,
@@ -118,10 +133,13 @@ def build_report(
         "components": components,
         "timeline": timeline,
         "probes": [{"component": item["name"], **probe} for item in components for probe in item["probes"]],
+        "service_objectives": objectives,
+        "checklist": _checklist(context.checklist),
         "hardware": describe_hardware(),
         "previous": previous,
     }
-    report["findings"] = build_findings(report, context.problems)
+    told = {outcome.name: outcome.findings for outcome in outcomes}
+    report["findings"] = build_findings(report, context.problems, told)
     report["audit"] = build_audit(report, record, context.sign_offs, context.retest_date)
     return t.cast("dict[str, t.Any]", plain(report))
 
@@ -156,6 +174,7 @@ def _component(
     kind: str,
     outcome: ComponentOutcome,
     timeline: t.Sequence[dict[str, t.Any]],
+    probed: t.Sequence[dict[str, t.Any]],
 ) -> dict[str, t.Any]:
     own = [entry for entry in timeline if entry["component"] == outcome.name]
     seen = PointsSeen()
@@ -165,10 +184,15 @@ def _component(
     rpo = measure_rpo(kind, outcome.engine, outcome.rpo_s, outcome.rpo_measured_s, seen, started, context.finished)
     failed = outcome.outcome == "failed"
     rto = measure_rto(kind, outcome.rto_s, outcome.rto_measured_s, seen, started, own, failed)
-    probes = [_probe(probe) for probe in outcome.probes]
-    message = outcome.message.removeprefix(f"{outcome.name}: ")
+    # A run that was cut off can tell nothing; what its probes had found is in its record.
+    probes = [_probe(probe) for probe in outcome.probes or probed]
+    said = _how_far(own, probes) if context.interrupted else outcome.message
+    message = said.removeprefix(f"{outcome.name}: ")
     verdict, reason = judge_component(kind, outcome.engine, outcome.outcome, rpo, rto, probes, message)
-    if context.check_mode and verdict in ("met", "missed"):
+    if context.interrupted:
+        verdict, reason = judge_cut_off(kind, outcome.outcome, probes, message)
+    # Asking is all that a health check does, and it asks in check mode as ever.
+    if context.check_mode and kind not in ("health", "objectives") and verdict in ("met", "missed"):
         verdict, reason = "unknown", "check mode: nothing was done"
     shown = seen.shown
     proven = [proof for proof in shown.proofs if proof.outcome == "ok" and proof.level == shown.level] if shown else []
@@ -179,7 +203,7 @@ def _component(
         "outcome": outcome.outcome,
         "verdict": verdict,
         "reason": reason,
-        "message": outcome.message[:_TEXT_LIMIT],
+        "message": said[:_TEXT_LIMIT],
         "rpo": rpo.facts(),
         "rto": rto.facts(),
         "proof": shown.level if shown else None,
@@ -196,8 +220,19 @@ def _component(
         "lost_rows": outcome.lost_rows[:_LOST_ROWS_SHOWN],
         "depends_on": outcome.depends_on,
         "probes": probes,
+        "probes_disabled": {str(name): str(why)[:_TEXT_LIMIT] for name, why in outcome.probes_disabled.items()},
         "hardware": outcome.hardware or None,
     }
+
+
+def _how_far(own: t.Sequence[t.Mapping[str, t.Any]], probes: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """How far a run that was cut off got with a component, by its steps and probes in the record."""
+    if probes:
+        return f"the run was interrupted; its probes by then: {outcome_counts(probes)}"
+    if own:
+        where = "in" if own[-1]["outcome"] == "interrupted" else "after"
+        return f"the run was interrupted {where} the step \u201c{own[-1]['step']}\u201d"
+    return "the run was interrupted before it got to this component"
 
 
 def _probe(probe: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -215,21 +250,46 @@ def _probe(probe: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
+def _checklist(given: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
+    if not given.get("name"):
+        return None
+    return {
+        "name": str(given["name"]),
+        "description": str(given.get("description") or "")[:_TEXT_LIMIT],
+        "review": [str(item)[:_TEXT_LIMIT] for item in given.get("review") or []],
+    }
+
+
 def _run_verdict(
-    context: ReportContext, components: t.Sequence[dict[str, t.Any]], timeline: t.Sequence[dict[str, t.Any]]
+    context: ReportContext,
+    kind: str,
+    components: t.Sequence[dict[str, t.Any]],
+    objectives: t.Sequence[dict[str, t.Any]],
+    timeline: t.Sequence[dict[str, t.Any]],
 ) -> tuple[str, str]:
     if context.interrupted:
-        return "failed", "interrupted: the run was killed before it could report"
+        return "failed", "interrupted: the run was cut off before it could report"
     general = [entry["step"] for entry in unresolved_failures(timeline) if entry["component"] is None]
     if general:
         return "failed", f"failed outside the components: {', '.join(sorted(set(general)))}"
-    verdict = worst_verdict(component["verdict"] for component in components)
-    if not components:
+    if kind == "objectives" and not objectives:
+        return "failed", "no objective was evaluated"
+    if kind == "health" and components and all(item["outcome"] == "skipped" for item in components):
+        return "failed", "no probe ran"
+    judged = judge(objectives)
+    verdicts = [component["verdict"] for component in components] + ([judged[0]] if judged else [])
+    verdict = worst_verdict(verdicts)
+    if not verdicts:
         return verdict, "no component was part of this run"
-    guilty = [component for component in components if component["verdict"] == verdict]
+    reasons: dict[str, list[str]] = {}
+    for component in components:
+        if component["verdict"] == verdict:
+            reasons.setdefault(component["reason"], []).append(component["name"])
+    if verdict == "met" and not judged and not any(was_judged(component, kind) for component in components):
+        return verdict, "no objective was judged"
+    if verdict == "met" and len(verdicts) > 1:
+        return verdict, "every objective that applies was met"
     if verdict == "met":
-        return verdict, "every objective that applies was met" if len(components) > 1 else guilty[0]["reason"]
-    names: dict[str, list[str]] = {}
-    for component in guilty:
-        names.setdefault(component["reason"], []).append(component["name"])
-    return verdict, "; ".join(f"{', '.join(names[reason])}: {reason}" for reason in names)
+        return verdict, judged[1] if judged else components[0]["reason"]
+    said = [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    return verdict, "; ".join(said + ([judged[1]] if judged and judged[0] == verdict else []))

@@ -41,7 +41,7 @@ if t.TYPE_CHECKING:
 #: A run whose controller can't be asked is taken for dead when its record has not grown for so long (seconds).
 SILENCE_S = 3600.0
 #: The most bytes of a report.
-_RECORD_LIMIT = 64 * 1024 * 1024
+REPORT_LIMIT = 64 * 1024 * 1024
 _OPEN_PREFIX = "control/runs/"
 _RUNBOOK = re.compile(r"[a-z0-9_-]{1,63}")
 
@@ -152,7 +152,7 @@ def _contents(repository: Repository, run_id: str) -> dict[str, t.Any]:
     objects = {}
     for name in repository.store.children(prefix):
         if not name.endswith("/") and name != "closed.json":
-            content = repository.store.read(prefix + name, _RECORD_LIMIT)
+            content = repository.store.read(prefix + name, REPORT_LIMIT)
             stored = repository.store.stat(prefix + name).length
             if len(content) != stored:
                 # Written down for good, the hash of a read that was cut short would be a false alarm for ever.

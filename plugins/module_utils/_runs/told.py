@@ -44,9 +44,11 @@ def outcome_from(given: t.Mapping[str, t.Any], problems: list[str]) -> Component
         rows_lost=given["rows_lost"],
         lost_rows=given["lost_rows"] or [],
         probes=given["probes"] or [],
+        probes_disabled=given["probes_disabled"] or {},
         recovery_point=given["recovery_point"] or None,
         hardware=given["hardware"] or {},
         depends_on=given["depends_on"] or [],
+        findings=given["findings"] or [],
     )
 
 
@@ -86,5 +88,7 @@ def context_from(
         check_mode=check_mode,
         problems=problems,
         sign_offs=params["sign_offs"],
+        objectives=params["objectives"],
+        checklist=params["checklist"],
         retest_date=params["retest_date"],
     )

@@ -10,10 +10,12 @@ import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration, format_time, parse_time
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import was_judged
 
 #: What is not there, or does not apply.
 NOTHING = "–"
 _ROWS_NAMED = 5
+_WORST = ("failed", "unknown", "warning", "ok")
 
 VERDICT_TITLES = {
     "met": "Objectives met",
@@ -21,6 +23,32 @@ VERDICT_TITLES = {
     "failed": "Run failed",
     "unknown": "Not proven",
 }
+#: What is said of a run and of a component that ended well, where there was nothing to measure them against.
+_DONE = "Done"
+
+
+def verdict_title(report: t.Mapping[str, t.Any]) -> str:
+    """The headline. A run that judged nothing has met nothing."""
+    return _DONE if run_word(report) == _DONE.lower() else VERDICT_TITLES[report["verdict"]]
+
+
+def run_word(report: t.Mapping[str, t.Any]) -> str:
+    """The run's verdict, in a word."""
+    judged = report["service_objectives"] or any(was_judged(item, report["kind"]) for item in report["components"])
+    return str(report["verdict"]) if judged or report["verdict"] != "met" else _DONE.lower()
+
+
+def verdict_word(component: t.Mapping[str, t.Any], kind: str) -> str:
+    """A component's verdict, in a word."""
+    if kind == "health" and component["outcome"] == "skipped":
+        return "not asked"
+    judged = component["verdict"] != "met" or was_judged(component, kind)
+    return str(component["verdict"]) if judged else _DONE.lower()
+
+
+def tone(word: str) -> str:
+    """The colour of a word on the page: what was not judged is neither good nor bad."""
+    return word if word in VERDICT_TITLES else "unknown"
 
 
 def duration_text(seconds: float | None) -> str:
@@ -87,3 +115,72 @@ def size_text(length: float | None) -> str:
 def printable(text: str) -> str:
     """On one line and without control characters: a component's message must not steer a terminal."""
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def worst_first(probes: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:
+    """Failed, unknown, warning, ok; of the same outcome the critical ones first, else as they were."""
+    return sorted(probes, key=lambda probe: (_WORST.index(probe["outcome"]), not probe["critical"]))
+
+
+def outcome_counts(probes: t.Iterable[t.Mapping[str, t.Any]]) -> str:
+    """``1 failed, 12 ok``."""
+    found = [probe["outcome"] for probe in probes]
+    return ", ".join(f"{found.count(outcome)} {outcome}" for outcome in _WORST if outcome in found)
+
+
+def change_text(change: t.Mapping[str, t.Any]) -> str:
+    """One entry of ``previous.probes`` in a line."""
+    where = f"{change['component']}: {change['probe']}"
+    if change["was"] == "absent":
+        text = f"{where}: new, {change['now']}"
+    elif change["now"] == "absent":
+        text = f"{where}: gone, was {change['was']}"
+    else:
+        text = f"{where}: {change['was']} → {change['now']}"
+    return text if change["now"] in ("ok", "absent") or not change["message"] else f"{text} ({change['message']})"
+
+
+def changes_worst_first(previous: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
+    """What is not as it was, each in words and what it is now: what went wrong, then verdicts, what is well again or gone last.
+
+    What a probe is now is its outcome, or disabled or absent; of verdicts it is empty.
+    """
+    probes = [(change_text(change), str(change["now"])) for change in previous.get("probes", [])]
+    wrong = [change for change in probes if change[1] in ("failed", "unknown", "warning")]
+    others = [change for change in probes if change not in wrong]
+    return [*wrong, *((text, "") for text in previous["changes"]), *others]
+
+
+def share_text(value: float | None) -> str:
+    """``99.95 %``, ``38.3 %``; figures that differ from 100 % by little keep what tells them from it."""
+    if value is None:
+        return NOTHING
+    text = f"{100 * value:.{4 if value > 0.99 else 1}f}".rstrip("0").rstrip(".")
+    return f"{text} %"
+
+
+def objective_figures(item: t.Mapping[str, t.Any]) -> str:
+    """What was measured of a service's objective, against what, what is left of its budget, and how well it is known."""
+    # Where nothing is known of it, why that is so is what matters.
+    parts = [item["message"] if item["outcome"] == "unknown" else item["measured"] or "not measured"]
+    if item["expected"]:
+        parts.append(f"expected {item['expected']}")
+    if item["budget"] and item["budget"]["left"] is not None:
+        parts.append(f"{share_text(item['budget']['left'])} of the error budget left")
+    # What was measured says it itself, as a rule.
+    if item["coverage"] is not None and "of the window" not in parts[0]:
+        parts.append(f"{share_text(item['coverage'])} of the window covered")
+    firing = sum(rate["firing"] for rate in item["burn_rates"])
+    if firing:
+        parts.append(f"burning too fast in {firing} of {len(item['burn_rates'])} pairs of windows")
+    if item["exhausts_at"]:
+        parts.append(f"exhausted by {moment_text(item['exhausts_at'])}")
+    return ", ".join(parts)
+
+
+def burn_text(rate: t.Mapping[str, t.Any]) -> str:
+    """``1 h 2.1× (limit 14.4×)``, with a mark where both windows of the pair are beyond it."""
+    if rate["long"] is None:
+        return f"{duration_text(rate['long_s'])} unknown"
+    limit = f" (limit {rate['factor']:g}×)" if rate["factor"] is not None else ""
+    return f"{duration_text(rate['long_s'])} {rate['long']:.3g}×{limit}{' firing' if rate['firing'] else ''}"

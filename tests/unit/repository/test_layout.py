@@ -17,8 +17,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders i
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_failures, layout_findings
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.publish import publish
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import close_run, start_run
+from tests.unit.runs.sample_report import health_report
 
 
 @pytest.fixture
@@ -31,6 +33,8 @@ def run_id(repository: Repository, take) -> str:
         Recorder(repository, run.run_id).step("x"),
     ):
         assert layout_failures(repository) == []
+    repository.store.create(f"runs/{run.run_id}/diagnostics/diagnostics.tar.gz", b"")
+    assert publish(health_report() | {"run_id": run.run_id}, repository, None).stored
     close_run(repository, run.run_id, "met")
     return run.run_id
 

@@ -52,6 +52,7 @@ def _component(name: str, **changes: t.Any) -> dict[str, t.Any]:
         "lost_rows": ["118", "119", "120"],
         "depends_on": [],
         "probes": [],
+        "probes_disabled": {},
         "hardware": None,
     }
     return {**component, **changes}
@@ -129,6 +130,8 @@ REBUILD: dict[str, t.Any] = {
         _step(75.1, None, None, "traffic seen again"),
     ],
     "probes": [{"component": "flights_api", **probe} for probe in _PROBES],
+    "service_objectives": [],
+    "checklist": None,
     "hardware": {
         "host": "control-1",
         "cpus": 2,
@@ -142,6 +145,7 @@ REBUILD: dict[str, t.Any] = {
         "verdict": "met",
         "components": {"flights_db": {"verdict": "met", "rpo_measured_s": 30.0, "rto_measured_s": 81.0}},
         "changes": ["flights_db: restore 1 m 21 s → 1 m 08 s (-16%)"],
+        "probes": [],
     },
     "findings": [{"severity": "warning", "component": "flights_db", "text": "3 acknowledged rows lost"}],
     "audit": {
@@ -262,4 +266,100 @@ def troubled_report() -> dict[str, t.Any]:
         "proofs": {"orders_db": "verified"},
         "damaged": ["orders_db 1"],
     }
+    return report
+
+
+def _service_objective(name: str, outcome: str, **changes: t.Any) -> dict[str, t.Any]:
+    item: dict[str, t.Any] = {
+        "name": name,
+        "service": "flights",
+        "component": "flights_api",
+        "description": "Requests that are answered",
+        "kind": "availability",
+        "outcome": outcome,
+        "target": 0.9995,
+        "window_s": 2_592_000.0,
+        "sli": 0.99987,
+        "coverage": 0.998,
+        "message": "as expected",
+        "measured": "99.987 % over 30 d",
+        "expected": "at least 99.95 %",
+        "hint": "",
+        "budget": {"total": 0.0005, "used": 0.26, "left": 0.74},
+        "burn_rates": [
+            {"long_s": 3600.0, "short_s": 300.0, "factor": 14.4, "long": 0.4, "short": 0.1, "firing": False},
+            {"long_s": 21600.0, "short_s": 1800.0, "factor": 6.0, "long": 0.8, "short": 0.2, "firing": False},
+            {"long_s": 86400.0, "short_s": 7200.0, "factor": 3.0, "long": 1.1, "short": 0.9, "firing": False},
+            {"long_s": 259200.0, "short_s": 21600.0, "factor": 1.0, "long": 0.7, "short": None, "firing": False},
+        ],
+        "exhausts_at": None,
+        "trend": {"former_sli": 0.9998, "change": 0.00007},
+    }
+    return {**item, **changes}
+
+
+def health_report() -> dict[str, t.Any]:
+    """A morning checklist with every outcome, something that changed, and text from an enemy."""
+    report = rebuild_report()
+    report.update(
+        runbook="check_health-morning",
+        kind="health",
+        verdict="failed",
+        verdict_reason="flights_api: probe failed: health page",
+    )
+    report["run_id"] = report["audit"]["test_id"] = "20261121T051000Z-check_health-morning-0c0d"
+    database, service = report["components"]
+    good = [_probe("flights_db answers", "postgresql", "1", 0.02), _probe("flights_db has space", "disk", "61 %", 0.0)]
+    database.update(probes=good, rows_lost=None, lost_rows=[], probes_disabled={"flights_db has a replica": HOSTILE})
+    changes: list[dict[str, t.Any]] = [
+        {"outcome": "failed", "message": "connection refused", "measured": "nothing", "hint": "the same command"},
+        {"outcome": "warning", "message": "slower than 1 s", "measured": "1.3 s"},
+        {"outcome": "unknown", "message": HOSTILE, "critical": False},
+        {"name": HOSTILE},
+    ]
+    probes = [{**_probe(f"probe {number}", "http", "200", 0.01), **change} for number, change in enumerate(changes)]
+    service.update(probes=probes, verdict="failed", outcome="failed", reason="probe failed: probe 0", rows_lost=None)
+    report["probes"] = [
+        {"component": item["name"], **probe} for item in (database, service) for probe in item["probes"]
+    ]
+    report["checklist"] = {"name": "morning", "description": HOSTILE, "review": ["Tickets of the night", HOSTILE]}
+    report["service_objectives"] = [
+        _service_objective(
+            "latency",
+            "missed",
+            kind="latency",
+            message=HOSTILE,
+            hint=HOSTILE,
+            budget={"total": 0.05, "used": 1.7, "left": -0.7},
+            exhausts_at=_at(86400),
+        ),
+        _service_objective(
+            HOSTILE, "unknown", sli=None, coverage=0.4, budget=None, burn_rates=[], trend=None, measured=""
+        ),
+        _service_objective("availability", "met"),
+    ]
+    report["previous"].update(
+        run_id="20261120T051000Z-check_health-morning-77aa",
+        changes=["flights_api: met → failed"],
+        probes=[
+            {"component": "flights_api", "probe": "probe 0", "was": "ok", "now": "failed", "message": HOSTILE},
+            {
+                "component": "flights_db",
+                "probe": "flights_db has a replica",
+                "was": "warning",
+                "now": "disabled",
+                "message": HOSTILE,
+            },
+            {"component": "flights_api", "probe": HOSTILE, "was": "absent", "now": "ok", "message": ""},
+            {"component": "flights_api", "probe": "old page", "was": "ok", "now": "absent", "message": ""},
+        ],
+    )
+    report["findings"] = [
+        {
+            "severity": "failure",
+            "component": "flights_api",
+            "text": "probe \u201cprobe 0\u201d: connection refused; found: nothing",
+        },
+        {"severity": "failure", "component": None, "text": HOSTILE},
+    ]
     return report

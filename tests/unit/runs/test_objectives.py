@@ -42,7 +42,9 @@ PROBE = {"name": "port", "outcome": "ok", "critical": True}
         ("restore_components", "restore"),
         ("rebuild_environment", "rebuild"),
         ("check_health", "health"),
+        ("check_health-morning", "health"),
         ("verify_backups", "verify"),
+        ("verify_objectives", "objectives"),
         ("expire_backups", "other"),
         ("rotate_secrets", "other"),
     ],
@@ -96,7 +98,7 @@ def test_component(kind: str, engine: str, outcome: str | None, rpo: Objective, 
 
 
 def test_health_without_probes_is_not_healthy() -> None:
-    assert judge_component("health", "service", "ok", NONE, NONE, [])[0] == "unknown"
+    assert judge_component("health", "service", "ok", NONE, NONE, [])[0] == "failed"
 
 
 @pytest.mark.parametrize(
@@ -105,8 +107,11 @@ def test_health_without_probes_is_not_healthy() -> None:
 )
 def test_a_critical_probe_decides(outcome: str, critical: bool, verdict: str) -> None:
     probes = [PROBE, {"name": "disk", "outcome": outcome, "critical": critical}]
-    for kind in ("health", "rebuild"):
-        assert judge_component(kind, "service", "ok", NONE, KEPT, probes)[0] == verdict
+    assert judge_component("rebuild", "service", "ok", NONE, KEPT, probes)[0] == verdict
+    # Asking is what a health check is there for.
+    asked = "failed" if verdict == "unknown" else verdict
+    for told in ("ok", "failed") if asked == "failed" else ("ok",):
+        assert judge_component("health", "service", told, NONE, KEPT, probes)[0] == asked
 
 
 def test_nothing_checked_proves_nothing() -> None:

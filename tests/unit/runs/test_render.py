@@ -16,6 +16,8 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.announcement import announcement
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.findings import build_findings
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.markup import Html, tag
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_html import render_html
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_markdown import render_markdown
@@ -23,7 +25,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_text imp
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import could_lose_rows
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from sample_report import HOSTILE, rebuild_report, troubled_report
+from sample_report import HOSTILE, health_report, rebuild_report, troubled_report
 
 ELEMENTS = {
     "html",
@@ -97,7 +99,9 @@ def with_text(report: t.Any, text: str) -> t.Any:
     return text if report == HOSTILE else report
 
 
-@pytest.mark.parametrize("report", [rebuild_report(), troubled_report()], ids=["rebuild", "troubled"])
+@pytest.mark.parametrize(
+    "report", [rebuild_report(), troubled_report(), health_report()], ids=["rebuild", "troubled", "health"]
+)
 def test_page_is_self_contained(report: dict[str, t.Any]) -> None:
     source = render_html(report)
     page = Page(source)
@@ -153,11 +157,64 @@ def test_markdown_is_complete_and_escaped() -> None:
     text = render_markdown(troubled_report())
     assert text.startswith("# Run failed: drill\\_restores of production\n")
     assert "<script" not in text.replace("\\<script", "")
-    assert "](http" not in text and "@all" not in text and "\x1b" not in text
+    outside = re.sub(r"`[^`]*`", "", text)
+    assert "](http" not in text and "@all" not in outside and "://" not in outside and "\x1b" not in text
     for line in text.splitlines():
         if line.startswith("| "):
             assert re.search(r"[^\\]\|$", line)
     assert "118, 119, 120" in render_markdown(rebuild_report())
+
+
+def test_what_is_copied_out_of_markdown_is_what_was_said() -> None:
+    said = {
+        "no answer from https://a_b.example/x_y?z=1, tell user@example.com": [
+            "https://a_b.example/x_y?z=1",
+            "user@example.com",
+        ],
+        "(postgresql://u_1@h:5432/db) is down": ["postgresql://u_1@h:5432/db"],
+        'x; next: mend it: ansible-playbook -i /srv/a_b -e \'{"a": "b c"}\' sre.runbooks.x --limit a_b; report: file:///r_1': [
+            'ansible-playbook -i /srv/a_b -e \'{"a": "b c"}\' sre.runbooks.x --limit a_b',
+            "file:///r_1",
+        ],
+        "see www.example.com.": ["www.example.com"],
+        "curl 'http://h/?a=1'": ["http://h/?a=1"],
+        "@all": ["@all"],
+        "a `b|@c` https://x|y": ["@c", "https://x"],
+        "a_b at 5": [],
+    }
+    for text, copied in said.items():
+        report = troubled_report()
+        report["findings"] = [{"severity": "failure", "component": None, "text": text}]
+        rendered = render_markdown(report)
+        (line,) = [line for line in rendered.splitlines() if line.startswith("- **failure**")]
+        assert re.findall(r"(?<!\\)`([^`]*)`", line) == copied, line
+        assert rendered.isascii() or "\u200b" not in rendered
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        ("curl -sv -m 5 http://127.0.0.1:58819/a_b", "`curl -sv -m 5 http://127.0.0.1:58819/a_b`"),
+        (
+            'printf \'x = "%s"\\n\' "$(cat /a_b)" | curl -K - http://h',
+            '`printf \'x = "%s"\\n\' "$(cat /a_b)" | curl -K - http://h`',
+        ),
+        ("ls `pwd`", "`` ls `pwd` ``"),
+        ("kill -9 $(cat a_b); probe 2 is wrong_", "`kill -9 $(cat a_b)`; probe 2 is wrong\\_"),
+        ("dig a_b; report: file:///r_1", "`dig a_b`; report: `file:///r_1`"),
+    ],
+    ids=["address", "pipe", "quotes", "then-another", "then-the-report"],
+)
+def test_what_is_next_is_code_as_a_whole_and_nothing_in_it_is_escaped(step: str, code: str) -> None:
+    report = troubled_report()
+    report["findings"] = [{"severity": "failure", "component": "a_b", "text": f"no a_b; found: x; next: {step}"}]
+    (line,) = [line for line in render_markdown(report).splitlines() if line.startswith("- **failure**")]
+    assert line == f"- **failure** a\\_b: no a\\_b; found: x; next: {code}"
+
+
+def test_markdown_says_what_probes_measured() -> None:
+    (line,) = [line for line in render_markdown(health_report()).splitlines() if "has space" in line]
+    assert "| 61 % | " in line
 
 
 @hypothesis.settings(deadline=None, max_examples=60)
@@ -182,6 +239,21 @@ def test_summary_is_aligned_and_names_lost_rows() -> None:
     assert "objectives met" in "\n".join(lines)
 
 
+def test_a_run_that_judged_nothing_claims_nothing() -> None:
+    report = rebuild_report()
+    report.update(kind="other", runbook="collect_diagnostics", verdict_reason="no objective was judged")
+    shown = [
+        "\n".join(summary_lines(report)),
+        Page(render_html(report)).text,
+        render_markdown(report),
+        announcement(report, "")["text"],
+    ]
+    for text in shown:
+        assert not re.search(r"(?:objectives|components) met|\*\*met\*\*|\bmet$", text, re.I | re.M)
+        assert re.search(r"\bdone\b", text, re.I)
+    assert not re.search(r'class="card (hero|component) met"', render_html(report))
+
+
 def test_summary_says_what_was_done_and_cuts_no_command() -> None:
     report = rebuild_report()
     command = "ansible-playbook sre.runbooks.drill_restores --limit db " + "-e some_variable=value " * 40
@@ -190,6 +262,50 @@ def test_summary_says_what_was_done_and_cuts_no_command() -> None:
     lines = summary_lines(report)
     assert f"flights_db: restored; the same again: {command}" in lines
     assert f"  next: {command}" in lines
+
+
+def test_changes_for_the_worse_come_first_and_what_is_gone_last() -> None:
+    report = health_report()
+    gone = {"component": "flights_api", "was": "ok", "now": "absent", "message": ""}
+    report["previous"]["probes"] = [
+        *({**gone, "probe": f"page {number}"} for number in range(30)),
+        {"component": "flights_api", "probe": "door", "was": "ok", "now": "failed", "message": "refused"},
+    ]
+    report["previous"]["changes"] = ["flights_api: met \u2192 failed"]
+    first = [
+        "flights_api: door: ok \u2192 failed (refused)",
+        "flights_api: met \u2192 failed",
+        "flights_api: page 0: gone, was ok",
+    ]
+    lines = [line.strip() for line in summary_lines(report)]
+    start = lines.index(first[0])
+    assert lines[start : start + 3] == first
+    assert announcement(report, "")["changes"][:3] == first
+    page = Page(render_html(report)).text
+    assert page.index(first[0]) < page.index(first[1]) < page.index(first[2])
+
+
+def test_nothing_is_judged_of_what_was_not_asked() -> None:
+    report = health_report()
+    component = report["components"][0]
+    component["rpo"].update(verdict="missed", measured_s=9999.0)
+    told = [finding["text"] for finding in build_findings(report, [])]
+    assert any(text.startswith("RPO missed") for text in told), told
+    component.update(outcome="skipped", probes=[])
+    assert not any(text.startswith("RPO missed") for text in [one["text"] for one in build_findings(report, [])])
+
+
+def test_summary_has_no_table_of_nothing() -> None:
+    report = health_report()
+    names = [component["name"] for component in report["components"]]
+    assert len(names) > 1 and any(line.startswith("component ") for line in summary_lines(report))
+    report["components"][0].update(outcome="skipped", probes=[])
+    lines = summary_lines(report)
+    assert f"nothing was asked of {names[0]}" in lines and not any(line.startswith(f"{names[0]} ") for line in lines)
+    assert "**not asked**" in render_markdown(report)
+    for nothing in (report["components"][:1], []):
+        lines = summary_lines({**report, "components": nothing})
+        assert not any(line.startswith(("component ", "─")) for line in lines)
 
 
 def test_summary_cannot_steer_the_terminal() -> None:

@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import typing as t
 
 import jsonschema
@@ -21,8 +22,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest 
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import write_proof
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.announcement import announcement
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.publish import publish, stored_report
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_junit import render_junit
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_text import summary_lines
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.report import (
     ComponentOutcome,
     ReportContext,
@@ -76,7 +80,15 @@ def test_too_old_a_point_misses(repository: Repository) -> None:
     point_of_age(repository, 400, "verified")
     report = reported(repository, begun(repository, "backup"), database())
     assert report["verdict"] == "missed"
-    assert any("RPO missed" in finding["text"] for finding in report["findings"])
+    (missed,) = [finding["text"] for finding in report["findings"] if "RPO missed" in finding["text"]]
+    assert missed.endswith("; next: ansible-playbook sre.runbooks.back_up_components --limit flights_db")
+
+
+def test_no_objective_at_all_says_what_to_do(repository: Repository) -> None:
+    report = reported(repository, begun(repository, "verify_objectives"), database())
+    assert (report["verdict"], report["verdict_reason"]) == ("failed", "no objective was evaluated")
+    (finding,) = [one["text"] for one in report["findings"] if "objective was" in one["text"]]
+    assert "; next: define objectives in the inventory (docs/objectives.md)" in finding
 
 
 def test_a_damaged_point_does_not_count(repository: Repository) -> None:
@@ -191,9 +203,38 @@ def test_a_probe_that_says_nothing_has_not_passed(repository: Repository) -> Non
     assert report["findings"][0]["severity"] == "failure"
 
 
+def test_what_could_not_be_asked_says_once_what_was_expected(repository: Repository) -> None:
+    run = begun(repository, "check_health")
+    unasked = {
+        "name": "claims",
+        "outcome": "unknown",
+        "expected": "an API server that is ready",
+        "measured": "nothing",
+        "message": "no kubeconfig; expected: a file at /k; found: none",
+        "hint": "kubectl config get-contexts",
+    }
+    report = reported(repository, run, database(probes=[unasked], rpo_s=None))
+    said = "no kubeconfig; expected: a file at /k; found: none; next: kubectl config get-contexts"
+    assert report["findings"][0]["text"] == f"probe \u201cclaims\u201d: {said}"
+    (case,) = re.findall(r'name="claims".*', render_junit(report))
+    assert case.count("expected: ") == case.count("found: ") == case.count("next: ") == 1, case
+
+
 def test_check_mode_proves_nothing(repository: Repository) -> None:
     point_of_age(repository, 40)
     assert reported(repository, begun(repository, "backup"), database(), check_mode=True)["verdict"] == "unknown"
+
+
+def test_what_only_asks_is_judged_in_check_mode_too(repository: Repository) -> None:
+    point_of_age(repository, 40)
+    health = begun(repository, "check_health")
+    asked = [{"name": "answers", "outcome": "ok"}]
+    assert reported(repository, health, database(probes=asked), check_mode=True)["verdict"] == "met"
+    assert reported(repository, health, database(probes=asked, rpo_s=20), check_mode=True)["verdict"] == "missed"
+    objectives = begun(repository, "verify_objectives")
+    for outcome in ("met", "missed", "unknown"):
+        judged = [{"name": "availability", "outcome": outcome, "message": "as asked"}]
+        assert reported(repository, objectives, objectives=judged, check_mode=True)["verdict"] == outcome
 
 
 def test_no_component_is_no_success(repository: Repository) -> None:
@@ -224,7 +265,13 @@ def test_both_places_and_the_link(repository: Repository, tmp_path: pathlib.Path
     report = reported(repository, run, database())
     done = publish(report, repository, str(tmp_path / "reports"))
     assert done.problems == []
-    assert sorted(os.listdir(t.cast(str, done.local))) == ["report.html", "report.json", "report.md"]
+    assert sorted(os.listdir(t.cast(str, done.local))) == [
+        "report.html",
+        "report.json",
+        "report.junit.xml",
+        "report.md",
+        "report.prom",
+    ]
     assert os.path.samefile(tmp_path / "reports" / "latest", t.cast(str, done.local))
     assert stored_report(repository, run.run_id) == json.loads(json.dumps(report))
     older = {**report, "run_id": "20200101T000000Z-backup-0001"}
@@ -274,3 +321,235 @@ def test_hardware_is_that_of_this_host(repository: Repository) -> None:
     hardware = reported(repository, begun(repository, "backup"))["hardware"]
     assert hardware["memory_bytes"] == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert hardware["cpus"] == len(os.sched_getaffinity(0))
+
+
+def probe(name: str, outcome: str = "ok", **more: t.Any) -> dict[str, t.Any]:
+    return {"name": name, "kind": "tcp", "outcome": outcome, "message": f"{name} is {outcome}", **more}
+
+
+def checked(repository: Repository, number: int, *components: ComponentOutcome, **context: t.Any) -> dict[str, t.Any]:
+    """A health check as one of a row, reported and kept."""
+    run = begun(repository, "check_health", *(component.name for component in components))
+    run = dataclasses.replace(run, run_id=f"2020010{number}T000000Z-check_health-000{number}")
+    report = reported(repository, run, *components, **context)
+    publish(report, repository, None)
+    return report
+
+
+def service(name: str, *probes: dict[str, t.Any], **more: t.Any) -> ComponentOutcome:
+    return ComponentOutcome(name, engine="service", outcome="ok", probes=list(probes), **more)
+
+
+def test_what_changed_since_the_health_check_before(repository: Repository) -> None:
+    first = service("api", probe("a"), probe("b", "failed"), probe("c"), probe("d"), probe("twice"), probe("twice"))
+    checked(repository, 1, first)
+    second = service(
+        "api",
+        probe("a", "failed"),
+        probe("b"),
+        probe("new"),
+        probe("twice"),
+        probe("twice", "warning"),
+        probes_disabled={"c": "being replaced"},
+    )
+    report = checked(repository, 2, second)
+    changes = [(change["probe"], change["was"], change["now"]) for change in report["previous"]["probes"]]
+    assert changes == [
+        ("a", "ok", "failed"),
+        ("twice (2)", "ok", "warning"),
+        ("c", "ok", "disabled"),
+        ("d", "ok", "absent"),
+        ("b", "failed", "ok"),
+        ("new", "absent", "ok"),
+    ]
+    assert report["previous"]["probes"][2]["message"] == "being replaced"
+    first_line = summary_lines(report)[0]
+    assert first_line.startswith("changed since 20")
+    assert summary_lines(report)[1] == "  api: a: ok → failed (a is failed)"
+    assert checked(repository, 3, second)["previous"]["probes"] == []
+
+
+def test_a_component_is_compared_with_the_last_check_of_it(repository: Repository) -> None:
+    checked(repository, 1, service("api", probe("a", "failed")), service("db", probe("b")))
+    checked(repository, 2, service("db", probe("b")))
+    report = checked(repository, 3, service("api", probe("a")), service("db", probe("b")))
+    assert report["previous"]["run_id"].startswith("20200102")
+    assert [(change["probe"], change["was"]) for change in report["previous"]["probes"]] == [("a", "failed")]
+    assert not [text for text in report["previous"]["changes"] if "new in this runbook" in text]
+
+
+def test_probes_are_compared_with_those_that_were_last_asked(repository: Repository) -> None:
+    bad_input = ComponentOutcome("api", engine="service", outcome="failed", message="probe 1 has an unknown key")
+    wrong, ok = service("api", probe("a", "failed")), service("api", probe("a"))
+    wrong = dataclasses.replace(wrong, outcome="failed")
+    # Never asked before: all that fails is named.
+    checked(repository, 1, bad_input)
+    report = checked(repository, 2, wrong)
+    assert [(change["was"], change["now"]) for change in report["previous"]["probes"]] == [("absent", "failed")]
+    assert report["previous"]["changes"] == ["api: its probes were not asked before"]
+    lines = summary_lines(report)
+    assert lines[1] == "  api: a: new, failed (a is failed)" and announcement(report, "")["changes_count"] == 2
+    # Not asked any more.
+    report = checked(repository, 3, bad_input)
+    assert report["previous"]["changes"] == ["api: none of its probes was asked this time"]
+    assert checked(repository, 4, bad_input)["previous"]["changes"] == []
+    # And again, beside what was known of it.
+    since = "api: its probes were not asked then; compared with 20"
+    report = checked(repository, 5, wrong)
+    assert report["previous"]["probes"] == [] and report["previous"]["changes"][0].startswith(since)
+    checked(repository, 6, bad_input)
+    report = checked(repository, 7, ok)
+    assert [(change["was"], change["now"]) for change in report["previous"]["probes"]] == [("failed", "ok")]
+    assert report["previous"]["changes"][0] == "api: failed → met"
+    assert report["previous"]["changes"][1].startswith(since)
+
+
+def test_a_verdict_is_compared_with_the_last_run_that_asked(repository: Repository) -> None:
+    bad_input = ComponentOutcome("api", engine="service", outcome="failed", message="probe 1 has an unknown key")
+    checked(repository, 1, service("api", probe("a")), service("db", probe("b")))
+    checked(repository, 2, bad_input)
+    checked(repository, 3, service("db", probe("b")))
+    report = checked(repository, 4, dataclasses.replace(service("api", probe("a", "failed")), outcome="failed"))
+    assert report["previous"]["changes"][0] == "api: met → failed"
+    assert report["previous"]["changes"][1].startswith("api: its probes were not asked then; compared with 20")
+    # What is well again after it could not be asked is said, too.
+    checked(repository, 5, bad_input)
+    assert checked(repository, 6, service("api", probe("a")))["previous"]["changes"][0] == "api: failed → met"
+
+
+def test_a_line_of_what_failed_says_what_is_wrong(repository: Repository) -> None:
+    odd = {"measured": "exit code 0", "expected": "an output with 'bye'", "message": "the output is without 'bye'"}
+    refused = {"measured": "no connection", "expected": "a connection", "message": "no connection: refused"}
+    long = dict.fromkeys(("measured", "expected", "message"), "long " * 1000)
+    probes = [probe("p", **odd), probe("w", "warning", **odd), probe("f", "failed", **odd)]
+    probes += [probe("r", "failed", **refused), probe("l", "failed", **long)]
+    lines = [line for line in summary_lines(checked(repository, 1, service("api", *probes))) if line.startswith("  ")]
+    assert lines[0] == "  failed   f: the output is without 'bye' (found exit code 0; expected an output with 'bye')"
+    assert lines[1] == "  failed   r: no connection: refused (expected a connection)"
+    assert lines[3] == "  warning  w: the output is without 'bye' (found exit code 0; expected an output with 'bye')"
+    assert lines[4] == "  ok       p: exit code 0"
+    assert lines[2].startswith("  failed   l: long long") and len(lines[2]) < 500
+
+
+def test_a_checklist_has_a_history_of_its_own(repository: Repository) -> None:
+    checked(repository, 1, service("api", probe("a"), probe("b")))
+    run = begun(repository, "check_health-morning", "api")
+    report = reported(
+        repository, run, service("api", probe("a")), checklist={"name": "morning", "review": ["the night"]}
+    )
+    assert (report["kind"], report["previous"]) == ("health", None)
+    assert report["checklist"] == {"name": "morning", "description": "", "review": ["the night"]}
+
+
+def test_a_component_that_a_checklist_asks_nothing_of_is_no_failure_but_all_of_them_are(repository: Repository) -> None:
+    idle = ComponentOutcome("db", engine="service", outcome="skipped")
+    assert checked(repository, 1, service("api", probe("a")), idle)["verdict"] == "met"
+    report = checked(repository, 2, idle)
+    assert (report["verdict"], report["verdict_reason"]) == ("failed", "no probe ran")
+
+
+OBJECTIVE = {"name": "availability", "kind": "availability", "outcome": "met", "sli": 0.9999, "target": 0.9995}
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict"),
+    [
+        ([OBJECTIVE], "met"),
+        ([OBJECTIVE, {**OBJECTIVE, "name": "latency", "outcome": "missed"}], "missed"),
+        ([{**OBJECTIVE, "outcome": "unknown"}, OBJECTIVE], "unknown"),
+        ([{**OBJECTIVE, "outcome": "fine"}], "unknown"),
+        ([], "failed"),
+    ],
+)
+def test_objectives_of_services_decide(repository: Repository, given: list[dict[str, t.Any]], verdict: str) -> None:
+    report = reported(repository, begun(repository, "verify_objectives"), objectives=given)
+    assert (report["verdict"], report["components"]) == (verdict, [])
+    assert bool(report["findings"]) == (verdict != "met")
+
+
+def test_figures_that_are_none_are_null(repository: Repository) -> None:
+    odd = {
+        **OBJECTIVE,
+        "sli": float("nan"),
+        "coverage": float("inf"),
+        "budget": {"left": float("nan")},
+        "window_s": True,
+    }
+    run = begun(repository, "verify_objectives")
+    (item,) = reported(repository, run, objectives=[odd])["service_objectives"]
+    assert (item["sli"], item["coverage"], item["window_s"]) == (None, None, None)
+    assert item["budget"] == {"total": None, "used": None, "left": None}
+
+
+def test_an_objective_that_is_missed_now_is_a_change(repository: Repository) -> None:
+    checked(repository, 1, service("api", probe("a")), objectives=[OBJECTIVE])
+    report = checked(repository, 2, service("api", probe("a")), objectives=[{**OBJECTIVE, "outcome": "missed"}])
+    assert report["previous"]["changes"] == ["objective availability: met → missed"]
+    assert report["verdict"] == "missed"
+
+
+def test_objectives_that_come_and_go_are_changes(repository: Repository) -> None:
+    checked(repository, 1, service("api", probe("a")), objectives=[OBJECTIVE])
+    other = {**OBJECTIVE, "name": "latency"}
+    report = checked(repository, 2, service("api", probe("a")), objectives=[other])
+    assert report["previous"]["changes"] == [
+        "objective latency: new, met",
+        "objective availability: not judged, was met",
+    ]
+
+
+def test_an_objective_is_compared_with_the_last_run_that_judged_it(repository: Repository) -> None:
+    api, latency = service("api", probe("a")), {**OBJECTIVE, "name": "latency"}
+
+    def mistake(name: str) -> dict[str, t.Any]:
+        return {"name": name, "outcome": "unknown", "message": "there is no such objective"}
+
+    checked(repository, 1, api, objectives=[OBJECTIVE, latency])
+    # A name that is only a mistake is not a new objective.
+    report = checked(repository, 2, api, objectives=[mistake("latncy")])
+    assert report["previous"]["changes"] == [
+        "objective availability: not judged, was met",
+        "objective latency: not judged, was met",
+    ]
+    # And has no history.
+    report = checked(repository, 3, api, objectives=[{**OBJECTIVE, "outcome": "unknown"}])
+    assert report["previous"]["changes"] == [
+        "objective availability: met → unknown",
+        "objective latency: not judged, was met",
+    ]
+    checked(repository, 4, api, objectives=[mistake("objectives")])
+    report = checked(repository, 5, api, objectives=[mistake("objectives")])
+    assert not any("objective objectives" in text for text in report["previous"]["changes"])
+    # What could not be judged for a mistake in the input is said once, and so is that it can be again.
+    report = checked(repository, 6, api, objectives=[mistake("latency")])
+    assert report["previous"]["changes"][0] == "objective latency: met → unknown"
+    report = checked(repository, 7, api, objectives=[mistake("latency")])
+    assert not any("latency" in text for text in report["previous"]["changes"])
+    report = checked(repository, 8, api, objectives=[latency])
+    assert report["previous"]["changes"][0] == "objective latency: unknown → met"
+
+
+def test_probes_that_are_all_left_out_now_are_changes(repository: Repository) -> None:
+    checked(repository, 1, service("api", probe("a")))
+    report = checked(
+        repository, 2, ComponentOutcome("api", engine="service", outcome="failed", probes_disabled={"a": "old"})
+    )
+    assert [(change["was"], change["now"]) for change in report["previous"]["probes"]] == [("ok", "disabled")]
+
+
+def test_another_verdict_is_a_change_even_where_nothing_else_is(repository: Repository) -> None:
+    checked(repository, 1, service("api", probe("a")), objectives=[OBJECTIVE])
+    idle = ComponentOutcome("api", engine="service", outcome="skipped")
+    report = checked(repository, 2, idle, objectives=[OBJECTIVE])
+    assert (report["verdict"], report["verdict_reason"]) == ("failed", "no probe ran")
+    assert report["previous"]["changes"] == ["this runbook: met → failed"]
+
+
+def test_figures_for_a_node_exporter(repository: Repository, tmp_path: pathlib.Path) -> None:
+    report = reported(repository, begun(repository, "check_health-morning"), service("api", probe("a")))
+    assert publish(report, repository, None, str(tmp_path)).problems == []
+    (path,) = [path for path in tmp_path.iterdir() if path.suffix == ".prom"]
+    assert path.name == "sre_runbooks_testing_check_health-morning.prom"
+    assert path.stat().st_mode & 0o777 == 0o644
+    done = publish(report, repository, None, str(tmp_path / "none"))
+    assert done.stored and "the figures are not in" in done.problems[0]

@@ -7,14 +7,23 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
+import pathlib
 import subprocess
 import sys
+import threading
+import time
 import typing as t
 
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import IntegrityError, InvalidInput, ObjectMissing
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
+    IntegrityError,
+    InvalidInput,
+    ObjectMissing,
+    RunbookError,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.file_store import FileStore
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import (
     describe_holder,
@@ -24,9 +33,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders i
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_failures
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import acquire
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.interrupted import close_interrupted
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.publish import stored_report
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.commands import Invocation
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.interrupted import close_interrupted, close_own
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.probe_record import record_probes
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.publish import publish, stored_report
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder, read_events
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.report import ReportContext, build_report
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import (
     RunRecord,
     close_run,
@@ -156,6 +168,66 @@ def test_a_killed_run_gets_a_report_and_is_closed(repository: Repository) -> Non
     assert (report["verdict"], report["interrupted"]) == ("failed", True)
     assert [entry["outcome"] for entry in report["timeline"]] == ["ok", "interrupted"]
     assert report["components"][0]["verdict"] == "unknown"
+    assert report["components"][0]["reason"] == "the run was interrupted in the step \u201cdump\u201d"
+    assert close_interrupted(repository) == ([], [])
+
+
+def test_a_health_check_that_was_cut_off_says_how_far_it_got(repository: Repository) -> None:
+    run = start_run(repository, "check_health", ["api", "cache", "db", "late"], ended_process(), "2.19.0", "ada")
+    named = {"kind": "tcp", "critical": True, "duration_s": 0.1, "measured": "", "expected": "", "hint": ""}
+    ok, failed, unknown = (
+        {**named, "name": outcome, "outcome": outcome, "message": outcome} for outcome in ("ok", "failed", "unknown")
+    )
+    record_probes(Recorder(repository, run.run_id, "api"), [ok, failed], 1.0, interrupted=False)
+    record_probes(Recorder(repository, run.run_id, "cache"), [ok, ok], 1.0, interrupted=False)
+    record_probes(Recorder(repository, run.run_id, "db"), [ok, unknown], 1.0, interrupted=True)
+    assert close_interrupted(repository) == ([run.run_id], [])
+    report = stored_report(repository, run.run_id)
+    assert report is not None
+    assert report["verdict_reason"] == "interrupted: the run was cut off before it could report"
+    by_then = "the run was interrupted; its probes by then: "
+    assert {item["name"]: (item["verdict"], item["reason"]) for item in report["components"]} == {
+        "api": ("failed", f"probe failed: failed; {by_then}1 failed, 1 ok"),
+        "cache": ("unknown", f"{by_then}2 ok"),
+        "db": ("failed", f"{by_then}1 unknown, 1 ok"),
+        "late": ("unknown", "the run was interrupted before it got to this component"),
+    }
+    texts = {finding["text"] for finding in report["findings"]}
+    assert f"{by_then}2 ok" in texts
+    assert not {text for text in texts if "did not get to" in text or "nothing was reported" in text}
+
+
+def test_a_run_that_was_killed_after_its_report_is_what_the_report_says(repository: Repository) -> None:
+    run = started(repository, ended_process())
+    report = build_report(repository, ReportContext(run, run.started), [])
+    publish({**report, "verdict": "met", "verdict_reason": "all is well"}, repository, None)
+    assert close_interrupted(repository) == ([run.run_id], [])
+    assert close_run(repository, run.run_id, "failed")["verdict"] == "met"
+
+
+def test_who_interrupts_a_run_gets_its_report(repository: Repository, tmp_path: pathlib.Path) -> None:
+    run = started(repository, ended_process())
+    began = datetime.datetime.now(datetime.UTC)
+    recorder = Recorder(repository, run.run_id, "flights_db")
+    failed = "x; next: ansible-playbook sre.runbooks.check_health; report: y"
+
+    def work() -> None:
+        with pytest.raises(RunbookError), recorder.step("dump"):
+            time.sleep(1)
+            raise RunbookError(failed)
+
+    module = threading.Thread(target=work)
+    module.start()
+    while not read_events(repository, run.run_id):
+        time.sleep(0.01)
+    invocation = Invocation(inventories=("/srv/hosts",))
+    # What was at work has its last word first.
+    done = close_own(repository, run.run_id, str(tmp_path), invocation, {"flights_db": began})
+    module.join()
+    report = json.loads((tmp_path / run.run_id / "report.json").read_text(encoding="utf-8"))
+    assert done.problems == [] and report["interrupted"] and report["verdict"] == "failed"
+    assert [entry["outcome"] for entry in report["timeline"]] == ["failed"]
+    assert "next: ansible-playbook -i /srv/hosts sre.runbooks.check_health; report: y" in json.dumps(report)
     assert close_interrupted(repository) == ([], [])
 
 

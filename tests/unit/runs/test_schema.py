@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from sample_report import rebuild_report, troubled_report
+from sample_report import health_report, rebuild_report, troubled_report
 
 SCHEMA = json.loads((pathlib.Path(__file__).parents[3] / "docs/schemas/report.schema.json").read_text())
 
@@ -24,7 +24,7 @@ def test_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-@pytest.mark.parametrize("report", [rebuild_report(), troubled_report()])
+@pytest.mark.parametrize("report", [rebuild_report(), troubled_report(), health_report()])
 def test_samples_are_valid(report: dict[str, t.Any]) -> None:
     jsonschema.Draft202012Validator(SCHEMA).validate(report)
 

@@ -17,8 +17,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 #: What stands in an f-string's braces.
 VALUE = "value"
 _ARGUMENT = r"(?: (?:--limit|-e) (?:'[^']*'|[^\s;,'<>]+)| --check)"
-_COMMAND = re.compile(rf"(?:ansible-playbook sre\.runbooks\.(\w+)|the same command(?: with(?= ))?){_ARGUMENT}*")
-#: What the operator typed is known (``plugin_utils/commands.py``), so that nobody has to remember it.
+_COMMAND = re.compile(
+    rf"(?:ansible-playbook sre\.runbooks\.(\w+)|the same command(?: without(?: -e \w+)+)?(?: with(?= ))?){_ARGUMENT}*"
+)
+#: What the operator typed is known (``_runs/commands.py``), so that nobody has to remember it.
 _AGAIN = re.compile(r"\brun (?:(?:it|this|the \w+|the same \w+) )?again")
 
 

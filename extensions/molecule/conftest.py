@@ -26,9 +26,12 @@ def local() -> LocalEnvironment:
         "postgresql": int(os.environ["SRE_RUNBOOKS_LOCAL_POSTGRESQL_PORT"]),
         "api": int(os.environ["SRE_RUNBOOKS_LOCAL_API_PORT"]),
     }
+    if "SRE_RUNBOOKS_LOCAL_PROMETHEUS_PORT" in os.environ:
+        ports["prometheus"] = int(os.environ["SRE_RUNBOOKS_LOCAL_PROMETHEUS_PORT"])
     (root / "ports.json").write_text(json.dumps(ports) + "\n", encoding="utf-8")
     inventory = os.environ.get("SCENARIO_INVENTORY", "inventories/local")
-    return LocalEnvironment(root, str(pathlib.Path(sys.executable).parent), inventory=inventory)
+    prometheus = os.environ.get("SRE_RUNBOOKS_LOCAL_PROMETHEUS_PROGRAM", "")
+    return LocalEnvironment(root, str(pathlib.Path(sys.executable).parent), inventory=inventory, prometheus=prometheus)
 
 
 @pytest.fixture

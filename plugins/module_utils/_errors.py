@@ -132,3 +132,13 @@ class MissingRequirement(RunbookError):
     """A program or library that the host must have is missing or too old."""
 
     kind = "missing_requirement"
+
+
+def missing_library(library: str, wanted: str, error: ImportError) -> MissingRequirement:
+    """What to raise where a Python library that hosts are prepared with cannot be imported."""
+    return MissingRequirement(
+        f"the Python library {library} cannot be imported",
+        expected=f"{wanted} for the interpreter that runs the task",
+        found=str(error),
+        next_command="ansible-playbook sre.runbooks.prepare_hosts",
+    )

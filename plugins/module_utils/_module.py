@@ -169,7 +169,7 @@ _MORE = {"integrity": " -e backup_force=true"}
 
 
 def _next_command(kind: str, component: str | None) -> str:
-    """A whole command, for the one component where it is known; ``plugin_utils/commands.py`` completes it."""
+    """A whole command, for the one component where it is known; ``_runs/commands.py`` completes it."""
     text = _NEXT.get(kind, _MEND)
     if component and kind != "repository":
         text += f"{' with' if text.endswith('the same command') else ''} --limit {component}"

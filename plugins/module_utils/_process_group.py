@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import types
 import typing as t
 
@@ -69,9 +70,11 @@ class ProcessGroup:
                 start_new_session=True,
                 cwd=cwd,
             )
-        except FileNotFoundError:
+        except BaseException as error:
             self._end_watcher()
             self._errors.close()
+            if not isinstance(error, FileNotFoundError):
+                raise
             raise MissingRequirement(
                 f"{what} needs {argv[0]}, which is not there",
                 component,
@@ -93,6 +96,11 @@ class ProcessGroup:
         if self._tool.stdout is None:
             raise ValueError("standard output is not a pipe")
         return self._tool.stdout
+
+    @property
+    def code(self) -> int | None:
+        """The tool's exit code, negative for a signal; None while it runs."""
+        return self._tool.poll()
 
     def running(self) -> bool:
         return self._tool.poll() is None
@@ -155,14 +163,30 @@ class ProcessGroup:
 
     def messages(self, lines: int = 5, width: int = 1000) -> str:
         """The end of standard error so far, on one line."""
-        size = os.fstat(self._errors.fileno()).st_size
-        return _process.last_lines(os.pread(self._errors.fileno(), 8000, max(0, size - 8000)), lines, width)
+        return _process.last_lines(self.complaints(8000)[0], lines, width)
 
-    def close(self) -> None:
-        """End what still runs and give everything back."""
+    def complaints(self, length: int) -> tuple[bytes, bool]:
+        """The last bytes of standard error so far, and whether that is all there is."""
+        size = os.fstat(self._errors.fileno()).st_size
+        return os.pread(self._errors.fileno(), length, max(0, size - length)), size <= length
+
+    def kill(self) -> None:
+        """End all of it at once, and what a tool that has ended left running too."""
+        self._signal(signal.SIGKILL)
+
+    def close(self, patience: float | None = None) -> None:
+        """End what still runs and give everything back.
+
+        :arg patience: seconds to wait for its end. What the kernel does not let go of by then ends by itself.
+        """
         if self.running():
             self._signal(signal.SIGKILL)
-        if self._tool.wait() != 0:
+        try:
+            code: int | None = self._tool.wait(patience)
+        except subprocess.TimeoutExpired:
+            code = None
+            threading.Thread(target=self._tool.wait, name=f"end of {self._what}", daemon=True).start()
+        if code != 0:
             # Workers that outlive a tool that died on its own.
             self._signal(signal.SIGKILL)
         if self._tool.stdout is not None:

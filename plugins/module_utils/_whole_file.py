@@ -21,6 +21,13 @@ def write_whole(path: str, content: bytes, mode: int | None = None, user: str | 
 
     :arg mode: whatever the umask; None leaves it to the umask. :arg user: the account that owns it, when we are root.
     """
+    with whole_file(path, mode, user) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def whole_file(path: str, mode: int | None = None, user: str | None = None) -> t.Iterator[t.BinaryIO]:
+    """As :func:`write_whole`, for content that is written piece by piece; an error on the way leaves the old content."""
     directory = os.path.dirname(os.path.abspath(path))
     with _alone_in(directory):
         fresh = _unfinished(path)
@@ -34,11 +41,11 @@ def write_whole(path: str, content: bytes, mode: int | None = None, user: str | 
                     account = pwd.getpwnam(user)
                     # By the open file: the directory may be that account's, and the name something else by now.
                     os.fchown(file.fileno(), account.pw_uid, account.pw_gid)
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(fresh, path)
-        except OSError:
+        except BaseException:
             _discard(fresh)
             raise
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Numbers of things, as people say them."""
+"""Numbers of things as people say them, and what errors say in one line."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ from __future__ import annotations
 def counted(count: int, singular: str, plural: str | None = None) -> str:
     """``0 points``, ``1 point``, ``2 points``; ``plural`` where it is not just an s more."""
     return f"{count} {singular if count == 1 else plural or singular + 's'}"
+
+
+def said(error: BaseException | str) -> str:
+    """One line of at most 300 characters; the type of an error that says nothing."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -107,7 +107,11 @@ BACKUP_FAULTS: dict[str, dict[str, str]] = {
         "found": '"postgressql"',
         "next": "component_engine",
     },
-    "unreachable": {"expected": "127.0.0.1", "found": "Connection refused", "next": "ansible unreachable -m"},
+    "unreachable": {
+        "expected": "127.0.0.1",
+        "found": "Connection refused",
+        "next": "unreachable -m ansible.builtin.ping",
+    },
     "bad_type": {"found": "component_jobs", "next": "inventory"},
     "bad_duration": {"expected": "15m", "found": "component_rpo = 15 parsecs", "next": "inventory"},
     "no_database": {"message": "flihgts", "expected": "flights", "next": "component_databases"},
@@ -293,6 +297,14 @@ MISSPELT: dict[str, tuple[str, dict[str, str]]] = {
         "restore_target_tiem=2026-11-21T05:00:00Z",
         {"found": "restore_target_tiem (did you mean restore_target_time?)", "next": "correct the name"},
     ),
+    "runbook": (
+        "cheklist=morning",
+        {"found": "cheklist (did you mean checklist?)", "next": "correct the name"},
+    ),
+    "component": (
+        "component_data_pth=/x",
+        {"found": "component_data_pth (did you mean component_data_path?)", "next": "correct the name"},
+    ),
     "value with a space": (
         "restore_target_time=2026-11-21 05:00:00+00:00",
         {"expected": "name=value", "found": "1 word that belongs to no name", "next": "-e \"name='the whole value'\""},
@@ -308,12 +320,16 @@ def test_a_misspelt_inventory(site: Site, fault: str) -> None:
 
 
 def test_a_misspelt_variable_is_named(site: Site) -> None:
+    strange = site.inventory("strange", {"flights_db": {"component_owner": "x"}})
     # As Ansible folds it.
-    text = " ".join(
-        site.run("check_health", "--limit", "flights_db", "-e", "component_data_pth=x", "--check").text.split()
-    )
-    assert "unknown variables, which change nothing: component_data_pth (did you mean component_data_path?)" in text
+    text = " ".join(site.run("check_health", *strange, "--limit", "flights_db", "--check").text.split())
+    assert "unknown variables, which change nothing: component_owner" in text
     assert text.count("unknown variables") == 1
+    misspelt = site.inventory("misspelt", {"flights_db": {"component_data_pth": "x"}})
+    screen = site.run("check_health", *misspelt, "--limit", "flights_db", "--check")
+    screen.failures()["flights_db"].says(
+        message="variables that nobody reads", found="component_data_pth (did you mean component_data_path?)"
+    )
 
 
 def test_a_repository_that_is_not_there(site: Site, backup: Screen, tmp_path: pathlib.Path) -> None:

@@ -41,6 +41,7 @@ from tests.servers.kubernetes.server import KubernetesServer
 from tests.servers.kubernetes.site import Site as NamespaceSite
 from tests.servers.kubernetes.site import config_map, secret
 from tests.servers.postgresql import Server, running_server
+from tests.servers.prometheus import running_prometheus
 from tests.servers.terraform import Site as StateSite
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -118,6 +119,11 @@ class Health(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{"status": "ok", "origin": "JFK"}\n')
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -164,6 +170,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, service: str) -> collections
         (root / name).mkdir()
     with running_server("system") as server:
         write_secret(root / "kit" / "postgres.password", server.password)
+        write_secret(root / "kit" / "webhook.secret", "Bearer of-news")
         load(server, root / "kit")
         server.execute('CREATE DATABASE "Another one"')
         now = datetime.datetime.now(datetime.timezone.utc).isoformat()
@@ -326,6 +333,9 @@ def own_variables(
     elif module.startswith("kubernetes_"):
         # Only these want a cluster, and one is enough for all of them.
         yield in_namespace(request.getfixturevalue("kubernetes_cluster"), module, world.root / "directory" / module)
+    elif module == "objective_info":
+        with running_prometheus() as prometheus:
+            yield {"prometheus_url": prometheus.url}
     elif module == "recovery_point_rewrap":
         yield encrypted_for_an_old_key(world.root / "directory" / module)
     elif module == "postgresql_instance":

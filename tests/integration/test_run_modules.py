@@ -21,6 +21,9 @@ import jsonschema
 import pytest
 import yaml
 
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.commands import Invocation
+from tests.servers.module_call import call_module
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "docs/schemas/report.schema.json").read_text())
 PLAYBOOK = str(pathlib.Path(sys.executable).with_name("ansible-playbook"))
@@ -126,7 +129,15 @@ def test_a_run_from_start_to_report(site: Site) -> None:
     ]
     assert done["b"]["verdict"] == "unknown"  # there is no recovery point
     assert not done["a"]["changed"] and not done["b"]["changed"]
-    for name in ("report.json", "report.md", "report.html", "closed.json", "run.json"):
+    for name in (
+        "report.json",
+        "report.md",
+        "report.html",
+        "report.junit.xml",
+        "report.prom",
+        "closed.json",
+        "run.json",
+    ):
         assert f"runs/{run_id}/{name}" in site.files()
     assert not [name for name in site.files() if name.startswith("control/runs/")]
     assert (site.reports / "latest" / "report.html").read_text() == pathlib.Path(done["b"]["html_path"]).read_text()
@@ -189,6 +200,8 @@ def test_without_a_repository_the_report_is_local(site: Site) -> None:
     shutil.rmtree(site.repository)
     refused = site.play([START], fails=True)
     assert "no repository at" in refused["output"]
+    # Neither in the result nor in the line that Ansible shows before it.
+    assert "ansible-playbook sre.runbooks." not in refused["output"], refused["output"]
     start = {"sre.runbooks.run": {**START["sre.runbooks.run"], "require_record": False}, "register": "a"}  # type: ignore[dict-item]
     report = {"sre.runbooks.report": {**REPORT["sre.runbooks.report"], "run_id": ""}, "register": "b"}  # type: ignore[dict-item]
     done = site.play([start, {"sre.runbooks.timeline_event": {"run_id": "{{ a.run_id }}", "step": "x"}}, report])
@@ -196,6 +209,15 @@ def test_without_a_repository_the_report_is_local(site: Site) -> None:
     assert done["b"]["repository_prefix"] == "" and "no repository at" in done["b"]["problems"][0]
     assert os.path.exists(done["b"]["html_path"])
     assert not site.repository.exists()
+
+
+def test_the_warning_that_there_is_no_repository_can_be_pasted(tmp_path: pathlib.Path) -> None:
+    invocation = Invocation(playbooks=("sre.runbooks.check_health",), inventories=("/srv/hosts",))
+    given = {"repository": f"file://{tmp_path}/none", "environment_name": "local", "runbook": "check_health"}
+    options = {**given, "state": "started", "components": ["db"], "require_record": False}
+    done = call_module("run", {**options, "invocation": invocation.to_data()})
+    assert done["record"] is False, done
+    assert "ansible-playbook -i /srv/hosts sre.runbooks.prepare_repository" in json.dumps(done["warnings"]), done
 
 
 def test_without_a_place_for_it_the_report_is_in_the_repository(site: Site) -> None:
@@ -210,6 +232,18 @@ def test_nowhere_to_write_is_a_failure(site: Site) -> None:
     shutil.rmtree(site.repository)
     report = {"sre.runbooks.report": {**REPORT["sre.runbooks.report"], "run_id": ""}}  # type: ignore[dict-item]
     assert "could be written nowhere" in site.play([report], fails=True)["output"]
+
+
+def test_what_was_found_is_shown_where_no_report_can_be_made_of_it(site: Site) -> None:
+    """Such as of what only a newer release of a role would say."""
+    probe = {"name": "db answers", "outcome": "failed", "message": "connection refused"}
+    known = {"name": "localhost", "outcome": "half", "detail": "out of luck", "probes": [probe]}
+    variables = {"environment_name": "local", "repository_url": site.url, "run_id": "", "__run_began": ""}
+    finish = {"ansible.builtin.include_role": {"name": "sre.runbooks.run", "tasks_from": "finish.yml"}}
+    remember = {"ansible.builtin.set_fact": {"__run_component": known}}
+    output = site.play([remember, {"vars": variables, **finish}], fails=True)["output"]
+    assert "localhost: half: out of luck" in output and "failed db answers: connection refused" in output, output
+    assert "value of outcome must be one of" in output
 
 
 @pytest.mark.parametrize(

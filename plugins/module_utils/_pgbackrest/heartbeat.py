@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_time
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
+from ansible_collections.sre.runbooks.plugins.module_utils._words import said
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -65,7 +66,7 @@ def beat(session: Session, component: str) -> Heartbeat:
             "the heartbeat cannot be written",
             component,
             expected=f"the right to make and fill {SCHEMA}.{TABLE}",
-            found=" ".join(str(error).split())[:300],
+            found=said(error),
             next_command="grant it, or name another role in component_login_user; a superuser prepares archiving",
         ) from None
     if row is None:

@@ -23,6 +23,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client im
     server_major,
     server_version,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._words import said
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -147,7 +148,7 @@ def alter_settings(address: PostgresqlAddress, component: str, wanted: t.Mapping
             "the server's settings cannot be changed",
             component,
             expected="a superuser's ALTER SYSTEM",
-            found=" ".join(str(error).split())[:300],
+            found=said(error),
             next_command="give the component a superuser (component_login_user) to prepare archiving",
         ) from None
     _await_reload(address, component, {name: value for name, value in wanted.items() if value is not None})

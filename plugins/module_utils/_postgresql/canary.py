@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _clock
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.catalog import in_recovery
+from ansible_collections.sre.runbooks.plugins.module_utils._words import said
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -68,7 +69,7 @@ def write_canary(session: Session, schema: str, component: str, point_id: str) -
                 (component, component, _KEPT),
             )
     except psycopg.Error as error:
-        return {**result, "problem": " ".join(str(error).split())[:300]}
+        return {**result, "problem": said(error)}
     if row is not None:
         result["written_at"] = _clock.format_time(row[0])
     return result

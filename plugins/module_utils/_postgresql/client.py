@@ -14,8 +14,8 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     EngineError,
     InvalidInput,
-    MissingRequirement,
     Refused,
+    missing_library,
 )
 
 if t.TYPE_CHECKING:
@@ -189,11 +189,8 @@ def connect(
     try:
         import psycopg
     except ImportError as error:
-        raise MissingRequirement(
-            "the Python library psycopg cannot be imported",
-            expected="psycopg 3.1 or newer (psycopg[binary], or psycopg with libpq) for the module's Python",
-            found=str(error),
-            next_command="ansible-playbook sre.runbooks.prepare_hosts",
+        raise missing_library(
+            "psycopg", "psycopg 3.1 or newer (psycopg[binary], or psycopg with libpq)", error
         ) from None
     name = database or address.database
     parameters: dict[str, t.Any] = {

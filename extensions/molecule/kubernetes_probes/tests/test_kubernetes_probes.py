@@ -10,7 +10,8 @@ testinfra_hosts = ["local://"]  # not molecule's instances: it has none
 def test_it_passed_while_everything_ran(local, component):
     assert local.latest_report()["runbook"] == "check_health"
     assert local.latest_report()["verdict"] == "met"
-    for name, kinds in (("shop_objects", 10), ("cluster_objects", 2)):
+    assert "kubernetes_logs" in {probe["kind"] for probe in component("shop_objects")["probes"]}
+    for name, kinds in (("shop_objects", 11), ("cluster_objects", 2)):
         probed = [probe for probe in component(name)["probes"] if probe["kind"].startswith("kubernetes_")]
         assert len(probed) >= kinds
         assert {probe["outcome"] for probe in probed if probe["critical"]} == {"ok"}

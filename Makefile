@@ -13,9 +13,10 @@ REPOSITORY := file
 # Looked up in the recipes, so that `make help` and `make clean` prepare nothing.
 in_core = bin=$$(tools/environment $(1)); export PATH="$$bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/.local/collections"
 PYTEST := python -m pytest -q -p no:cacheprovider
-# Tests on real servers wait more than they compute; the tests of a file share its servers.
+# Tests on real servers wait more than they compute; the tests of a file share its servers. The slice is mostly one file.
 WORKERS ?= 3
-AT_ONCE = --numprocesses=$(WORKERS) --dist=loadfile
+AT_ONCE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+SPREAD = --numprocesses=$(WORKERS) --dist=worksteal
 
 .PHONY: help setup demo demo-down test system-packages lint sanity checks unit integration molecule robustness bench soak docs clean
 
@@ -52,7 +53,7 @@ unit: ## unit tests on the oldest and on the newest supported ansible-core
 
 integration: system-packages ## integration tests on real servers; a slice of them on the newest ansible-core
 	@$(call in_core,$(CORE)); $(PYTEST) $(AT_ONCE) --durations=10 tests/integration
-	@$(call in_core,$(NEWEST_CORE)); $(PYTEST) $(AT_ONCE) -m slice tests/integration
+	@$(call in_core,$(NEWEST_CORE)); $(PYTEST) $(SPREAD) -m slice tests/integration
 
 molecule: system-packages ## every molecule scenario (make molecule SCENARIO=backup for one)
 	@$(call in_core,$(CORE)); python tools/molecule_scenarios $(SCENARIO)

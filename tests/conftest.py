@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import pathlib
@@ -20,15 +21,58 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / ".local" / "collections"))
 sys.path.insert(0, str(ROOT))
 
+from tests.robustness.scale import SOAK  # noqa: E402
 from tests.servers.faulty_network import faulty_network, s3_way  # noqa: E402, F401
+from tests.servers.health_environment import health, health_servers  # noqa: E402, F401
 from tests.servers.kubernetes.fixtures import faulty_api, kubernetes_cluster, kubernetes_namespace  # noqa: E402, F401
 from tests.servers.postgresql import postgresql_server, postgresql_system, postgresql_wheel  # noqa: E402, F401
 from tests.servers.s3 import s3_bucket, s3_gateway, s3_gateway_tls  # noqa: E402, F401
 from tools.local_environment import LocalEnvironment  # noqa: E402  (found through the line above)
 
-# How long an example takes says nothing on a machine whose cores are shared.
-hypothesis.settings.register_profile("shared", deadline=None)
+# How long an example takes says nothing on a machine whose cores are shared. A change is judged by the same examples each
+# time; `make soak` looks for others.
+hypothesis.settings.register_profile("shared", deadline=None, derandomize=not SOAK)
 hypothesis.settings.load_profile("shared")
+
+
+#: The files that take minutes, the longest first: a worker that began with one at the end would let the others wait.
+_LONG = (
+    "test_examples.py",
+    "test_bad_input.py",
+    "test_kill_sweep.py",
+    "test_check_health.py",
+    "test_health_checklists.py",
+    "test_health_refusals.py",
+    "test_kubernetes_consumers_playbook.py",
+    "test_kubernetes_restore_difficult.py",
+    "test_background_process.py",
+    "test_terraform_state.py",
+    "test_postgresql_restore.py",
+    "test_expire.py",
+    "test_run_modules.py",
+    "test_kubernetes_restore_volumes.py",
+    "test_objectives_playbooks.py",
+    "test_postgresql_pitr_restore.py",
+    "test_postgresql_pitr_backup.py",
+    "test_kubernetes_documentation.py",
+    "test_collect_diagnostics.py",
+    "test_kubernetes_database.py",
+    "test_release_lease.py",
+    "test_preparation.py",
+    "test_kubernetes_drill.py",
+    "test_verify_backups.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files in this order: the long ones, then those of many tests."""
+    sizes = collections.Counter(item.path for item in items)
+
+    def place(item: pytest.Item) -> tuple[int, int, str]:
+        rank = _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG)
+        return rank, -sizes[item.path], str(item.path)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="module")

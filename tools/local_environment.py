@@ -15,7 +15,17 @@ import typing as t
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 #: What the environment keeps below its root; everything else there (collections, other people's files) is left alone.
-PARTS = ("servers", "repository", "object-store", "kit", "witness", "reports", "ports.json", "servers-dir")
+PARTS = (
+    "servers",
+    "repository",
+    "object-store",
+    "kit",
+    "witness",
+    "monitoring",
+    "reports",
+    "ports.json",
+    "servers-dir",
+)
 
 
 def free_port() -> int:
@@ -32,6 +42,7 @@ class LocalEnvironment:
     :arg bin_dir: where ansible-playbook is, as printed by ``tools/environment``.
     :arg repository: ``file``, or ``s3`` for a bucket of an S3 gateway that belongs to the environment.
     :arg inventory: what describes it, from the checkout.
+    :arg prometheus: the program of a Prometheus that watches it, or an empty string.
     """
 
     def __init__(
@@ -40,20 +51,23 @@ class LocalEnvironment:
         bin_dir: str,
         repository: t.Literal["file", "s3"] = "file",
         inventory: str = "inventories/local",
+        prometheus: str = "",
     ) -> None:
         self.root = root.resolve()
         self.bin_dir = bin_dir
         self.repository = repository
         self.inventory = inventory
+        self.prometheus = prometheus
 
     def variables(self) -> dict[str, str]:
         """The environment variables of every ansible-playbook; the ports are chosen once and remembered."""
         remembered = self.root / "ports.json"
-        if not remembered.exists():
+        ports = json.loads(remembered.read_text(encoding="utf-8")) if remembered.exists() else {}
+        names = ("postgresql", "api", "s3", "prometheus")
+        if not ports.keys() >= set(names):
             self.root.mkdir(parents=True, exist_ok=True)
-            ports = {"postgresql": free_port(), "api": free_port(), "s3": free_port()}
+            ports = {name: ports.get(name) or free_port() for name in names}
             remembered.write_text(json.dumps(ports) + "\n", encoding="utf-8")
-        ports = json.loads(remembered.read_text(encoding="utf-8"))
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "AWS_"))}
         return {
             **inherited,
@@ -65,6 +79,8 @@ class LocalEnvironment:
             "SRE_RUNBOOKS_LOCAL": str(self.root),
             "SRE_RUNBOOKS_LOCAL_POSTGRESQL_PORT": str(ports["postgresql"]),
             "SRE_RUNBOOKS_LOCAL_API_PORT": str(ports["api"]),
+            "SRE_RUNBOOKS_LOCAL_PROMETHEUS_PORT": str(ports["prometheus"]),
+            "SRE_RUNBOOKS_LOCAL_PROMETHEUS_PROGRAM": self.prometheus,
         }
 
     def _bucket(self, port: int) -> dict[str, str]:
@@ -103,7 +119,7 @@ class LocalEnvironment:
 
     def processes(self) -> list[int]:
         """What still runs of this environment: processes whose command line names one of its directories."""
-        places = [f"{self.root}/{name}" for name in ("servers", "object-store", "witness", "kit")]
+        places = [f"{self.root}/{name}" for name in ("servers", "object-store", "witness", "kit", "monitoring")]
         places += [place for place in [self.outside()] if place]
         found = []
         for entry in pathlib.Path("/proc").iterdir():

@@ -96,3 +96,37 @@ def test_the_version_is_the_same_everywhere():
     fragments = [path.stem for path in (ROOT / "changelogs" / "fragments").glob("*.yml")]
     assert version in released or version in fragments
     assert {str(documentation(module)["version_added"]) for module in MODULES} <= {version, *released}
+
+
+def test_a_record_is_opened_after_the_variables_of_every_role_were_checked():
+    """Whatever fails in the roles' own check fails behind the record's back, and leaves it open.
+
+    Those without a record may do the same, for what is said of a mistake.
+    """
+    checked = load(ROOT / "roles" / "run" / "vars" / "main.yml")["__run_roles_of"]
+    texts = {name: (ROOT / "playbooks" / f"{name}.yml").read_text(encoding="utf-8") for name in PLAYBOOKS}
+    recorded = {name: text for name, text in texts.items() if re.search(r"tasks_from: (start|specified)\.yml", text)}
+    assert checked.keys() == recorded.keys()
+    for name, text in recorded.items():
+        used = set(re.findall(r"sre\.runbooks\.([a-z_]+)$", text, re.M)) - {"run", "objectives"}
+        assert used <= set(checked[name]) <= set(ROLES), name
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_every_playbook_for_nobody_says_so(playbook):
+    """Ansible skips a play without hosts, and ends as if everything were well."""
+    plays = load(ROOT / "playbooks" / f"{playbook}.yml")
+    if not any("component_hosts" in play["hosts"] for play in plays):
+        assert playbook.endswith("_local_environment"), "who chooses the components?"
+        return  # the inventory of that environment is fixed
+    # Asked of the same pattern as the play is for.
+    assert re.fullmatch(
+        r"{{ (.*component_hosts.*) if query\('ansible.builtin.inventory_hostnames', \1\) else 'localhost' }}",
+        re.sub(r"\s+", " ", plays[0]["hosts"]),
+    )
+    asked = [
+        task["ansible.builtin.import_role"]
+        for task in [*plays[0].get("pre_tasks", []), *plays[0].get("tasks", [])]
+        if "ansible.builtin.import_role" in task
+    ]
+    assert {role["tasks_from"] for role in asked} & {"start.yml", "require.yml", "components.yml"}

@@ -17,6 +17,8 @@ from tests.robustness.runbooks import disturbed  # noqa: F401
 from tests.robustness.scale import SEED, SOAK
 from tools.local_environment import ROOT
 
+#: Unit tests: `make unit` runs them, with the same examples each time.
+collect_ignore = [] if SOAK else ["test_properties.py"]
 _TARGET = ROOT / "build" / ("soak.json" if SOAK else "robustness.json")
 
 

@@ -124,7 +124,8 @@ def _left_of_report(component: Disturbed) -> list[str]:
     run_id = _state(component, "run_id").read_text()
     told = {path.name for path in (reports / run_id).iterdir()}
     problems = [
-        f"left in the report's directory: {name}" for name in told - {"report.json", "report.md", "report.html"}
+        f"left in the report's directory: {name}"
+        for name in told - {"report.json", "report.md", "report.html", "report.junit.xml", "report.prom"}
     ]
     problems += [f"left beside the reports: {path.name}" for path in reports.iterdir() if path.name[0] == "."]
     # Of two that started in the same second, either may be the latest.

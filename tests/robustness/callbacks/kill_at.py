@@ -9,7 +9,9 @@ DOCUMENTATION = """
 name: kill_at
 type: notification
 short_description: Kills the run at a task boundary
-description: Counts boundaries into KILL_AT_COUNT; at number KILL_AT (and KILL_AT_DELAY seconds later) sends SIGKILL to the group.
+description: >-
+  Counts boundaries into KILL_AT_COUNT; at number KILL_AT or the task KILL_AT_TASK (and KILL_AT_DELAY seconds later) sends SIGKILL
+  to the group.
 """
 
 import os
@@ -29,6 +31,7 @@ class CallbackModule(CallbackBase):
         super().__init__(*args, **kwargs)
         self.boundary = 0
         self.target = int(os.environ.get("KILL_AT", "0"))
+        self.task = os.environ.get("KILL_AT_TASK", "")
         self.delay = float(os.environ.get("KILL_AT_DELAY", "0"))
 
     def kill(self):
@@ -39,7 +42,7 @@ class CallbackModule(CallbackBase):
         if "KILL_AT_COUNT" in os.environ:
             with open(os.environ["KILL_AT_COUNT"], "w", encoding="utf-8") as counter:
                 counter.write(str(self.boundary))
-        if self.boundary == self.target:
+        if self.boundary == self.target or (self.task and task.get_name().endswith(self.task)):
             if self.delay:
                 timer = threading.Timer(self.delay, self.kill)
                 timer.daemon = True

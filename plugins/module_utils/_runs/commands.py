@@ -82,7 +82,11 @@ class Invocation:
         if ours or _CONFIRMED.match(more):
             given += [mode for mode in self.modes if mode != "--check" or not _CHECKED.match(more)]
         given += [*self.vault, *(part for path in self.variable_files for part in ("-e", path))]
-        return given + _options((name, text) for name, text in self.variables if _GENERAL.match(name) or name in own)
+        return given + _options(
+            (name, text)
+            for name, text in self.variables
+            if (_GENERAL.match(name) or name in own) and not _has(more, text)
+        )
 
     def same(self, renamed: t.Mapping[str, str], without: t.Collection[str], added: t.Sequence[str]) -> list[str]:
         """This command with further ``--limit`` and ``-e``, which replace its own of the same name.
@@ -141,6 +145,11 @@ def _same_command(found: re.Match[str], invocation: Invocation) -> str:
 
 def _options(variables: t.Iterable[tuple[str, str]]) -> list[str]:
     return [part for _name, text in variables for part in ("-e", text)]
+
+
+def _has(more: str, text: str) -> bool:
+    """Whether a command has that ``-e``: one that was complete before, and names no inventory to be known by."""
+    return re.search(rf" -e {re.escape(shlex.quote(text))}(?![^\s;,])", more) is not None
 
 
 def _renamed(text: str, name: str, other: str) -> str:

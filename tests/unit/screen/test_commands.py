@@ -158,6 +158,24 @@ def test_the_same_runbook_stays_the_same_one(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "the same command with -e restore_confirm=x; report: y",
+        "ansible-playbook sre.runbooks.back_up_components --limit flights_db",
+        "ansible-playbook sre.runbooks.restore_components -e restore_confirm=x",
+    ],
+)
+@pytest.mark.parametrize("inventories", [(), ("/srv/inventory",)])
+@pytest.mark.parametrize("modes", [(), ("--check",)])
+def test_a_complete_command_stays_as_it_is(inventories: tuple[str, ...], modes: tuple[str, ...], said: str) -> None:
+    variables = (("repository_url", "repository_url=file:///srv/a"), ("run_id", '{"run_id": "a b"}'))
+    typed = Invocation(("sre.runbooks.restore_components",), inventories, "flights_db", variables, modes=modes)
+    once = completed(said, typed)
+    assert once != said and once.count("file:///srv/a") == 1
+    assert completed(once, typed) == once
+
+
+@pytest.mark.parametrize(
     ("said", "keeps"),
     [
         ("the same command", True),

@@ -227,47 +227,28 @@ directory_made:
 """
 
 import os
-import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._module import run_module
+from ansible_collections.sre.runbooks.plugins.module_utils._schedules.asked import FOLDERS, asked_files, asked_place
 from ansible_collections.sre.runbooks.plugins.module_utils._schedules.files import bring_about, compare
-from ansible_collections.sre.runbooks.plugins.module_utils._schedules.hosts import cron_files, systemd_files
-from ansible_collections.sre.runbooks.plugins.module_utils._schedules.platforms import (
-    Cluster,
-    Controller,
-    awx_files,
-    cronjob_files,
-)
-from ansible_collections.sre.runbooks.plugins.module_utils._schedules.table import Entry, Known, Place, parse_table
+from ansible_collections.sre.runbooks.plugins.module_utils._schedules.table import Known, parse_table
 from ansible_collections.sre.runbooks.plugins.module_utils._schedules.zones import check_zone
-
-#: The folders of each format.
-_FOLDERS = {
-    "cron": ["cron"],
-    "systemd": ["systemd"],
-    "kubernetes": ["kubernetes"],
-    "awx": ["awx", "awx/playbooks"],
-}
-#: What is required of those that need to know more than the table.
-_NEEDED = {"kubernetes": "namespace and image", "awx": "organization, project and inventory"}
-_USER = re.compile(r"[a-z_][a-z0-9_-]*\$?", re.IGNORECASE)
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     known = Known(runbooks=params["runbooks"], checklists=params["checklists"], hosts=params["hosts"])
     entries = parse_table(params["schedules"], known)
-    place = _place(params)
+    place = asked_place(params)
     if not check_zone(place.timezone):
         module.warn(
             f"nobody has looked whether there is a timezone {place.timezone}: this host has no database of them (tzdata)"
         )
-    wanted = _files(params, entries, place)
-    folders = [folder for folders in _FOLDERS.values() for folder in folders]
+    wanted = asked_files(params, entries, place)
+    folders = [folder for folders in FOLDERS.values() for folder in folders]
     before, after = compare(params["path"], wanted, folders, place.mark)
     different = sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
     fresh = not os.path.isdir(params["path"])
@@ -299,71 +280,6 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     }
 
 
-def _place(params: dict[str, t.Any]) -> Place:
-    if not params["environment_name"].isprintable():
-        raise InvalidInput("bad environment_name", expected="one line", found=repr(params["environment_name"]))
-    if not _USER.fullmatch(params["user"]):
-        raise InvalidInput("not a user", expected="its name", found=repr(params["user"]))
-    for name in ("project_dir", "executable"):
-        if not params[name].startswith("/") or not params[name].isprintable():
-            raise InvalidInput(f"bad {name}", expected="an absolute path", found=repr(params[name]))
-    _check_lines("inventories", params["inventories"])
-    return Place(
-        environment=params["environment_name"],
-        timezone=params["timezone"],
-        directory=params["project_dir"],
-        inventories=tuple(params["inventories"]),
-        executable=params["executable"],
-    )
-
-
-def _files(params: dict[str, t.Any], entries: list[Entry], place: Place) -> dict[str, str]:
-    files: dict[str, str] = {}
-    for chosen in params["formats"]:
-        if chosen in _NEEDED and not params[chosen]:
-            raise InvalidInput(
-                f"nobody says what {chosen} needs",
-                expected=f"the mapping schedules_{chosen} with {_NEEDED[chosen]} (docs/schedules.md)",
-                found="nothing",
-                next_command=f"set schedules_{chosen} in the inventory, then: the same command",
-            )
-        if chosen == "cron":
-            files.update(cron_files(entries, place, params["user"]))
-        elif chosen == "systemd":
-            files.update(systemd_files(entries, place, params["user"]))
-        elif chosen == "kubernetes":
-            files.update(cronjob_files(entries, place, _cluster(params)))
-        else:
-            awx = {**params["awx"], "credentials": tuple(params["awx"]["credentials"])}
-            files.update(awx_files(entries, place, Controller(**awx)))
-    return files
-
-
-def _cluster(params: dict[str, t.Any]) -> Cluster:
-    """What there is in the container, of which this host knows nothing but what lies within the project."""
-    given = params["kubernetes"]
-    if not given["project_dir"].startswith("/"):
-        raise InvalidInput("bad kubernetes.project_dir", expected="an absolute path", found=repr(given["project_dir"]))
-    for name in ("project_dir", "executable", "inventories"):
-        _check_lines(f"kubernetes.{name}", given[name] if isinstance(given[name], list) else [given[name]])
-    for inventory in () if given["inventories"] else params["inventories"]:
-        if inventory.startswith(("/", "~")) or os.path.normpath(inventory).split(os.sep)[0] == os.pardir:
-            raise InvalidInput(
-                "an inventory of this host is not in the container",
-                expected="inventories within the project, or those of the container as kubernetes.inventories",
-                found=repr(inventory),
-                next_command=f"set schedules_kubernetes.inventories, as seen from {given['project_dir']}, in the inventory, "
-                "then: the same command",
-            )
-    return Cluster(**{**given, "inventories": tuple(given["inventories"] or params["inventories"])})
-
-
-def _check_lines(name: str, values: t.Sequence[str]) -> None:
-    for value in values:
-        if not value or not value.isprintable():
-            raise InvalidInput(f"bad {name}", expected="one printable line", found=repr(value))
-
-
 def main() -> None:
     text: dict[str, t.Any] = {"type": "str", "default": ""}
     needed: dict[str, t.Any] = {"type": "str", "required": True}
@@ -392,7 +308,7 @@ def main() -> None:
             "formats": {
                 "type": "list",
                 "elements": "str",
-                "choices": list(_FOLDERS),
+                "choices": list(FOLDERS),
                 "default": ["cron", "systemd"],
             },
             "timezone": {"type": "str", "default": "UTC"},

@@ -54,7 +54,7 @@ class Answer(t.NamedTuple):
         try:
             return json.loads(self.body)
         except ValueError:
-            return self.body[:1000].decode("utf-8", "replace")
+            return self.body.decode("utf-8", "replace")
 
 
 class Cluster:
@@ -164,7 +164,7 @@ class Cluster:
                 f"{self.place} gave something other than an object for {path}",
                 status=answer.status,
                 expected="a JSON object, from an API server",
-                found=clean(str(document)[:200], self.access.secrets()),
+                found=clean(str(document), self.access.secrets(), longest=200),
                 next_command="correct component_kubernetes_host: it must be the API server, not a proxy's login page",
             )
         return document

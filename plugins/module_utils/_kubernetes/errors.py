@@ -185,10 +185,18 @@ def _way_out(status: int, reason: str, place: str, message: str) -> tuple[str, s
     return f"{place} to accept it", None
 
 
-def clean(text: str, secrets: t.Sequence[str] = ()) -> str:
-    """On one line, bounded, without any of ``secrets`` and without quotations of a body."""
-    text = " ".join(_QUOTED_BODY.sub("", text).split())
+def clean(text: str, secrets: t.Iterable[str] = (), longest: int = _LONGEST) -> str:
+    """On one line, bounded, without any of ``secrets`` and without quotations of a body.
+
+    Give it the whole text: of a secret that was cut in two, neither half is known.
+    """
+    text = masked(" ".join(_QUOTED_BODY.sub("", text).split()), secrets)
+    return text if len(text) <= longest else text[:longest] + "…"
+
+
+def masked(text: str, secrets: t.Iterable[str]) -> str:
+    """Without any of ``secrets``."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "********")
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return text

@@ -16,6 +16,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.access import Access
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.channels import Channels, open_channels
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import clean, masked
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.frames import (
     End,
     FrameReader,
@@ -147,7 +148,7 @@ class PodProgram:
             if not reader.greeted and (self._stderr or _failure(self._status)):
                 raise self._never_began() from None
             error.message = f"{self._what}: {error.message} ({self._container})"
-            said = _failure(self._status)
+            said = self._refusal()
             if said:
                 error.found = f"{error.found}; the API server says: {said}"
             raise
@@ -155,19 +156,26 @@ class PodProgram:
             raise EngineError(
                 f"{self._what} failed in {self._container}",
                 expected="exit code 0",
-                found=f"exit code {end.exit_code}: {_process.last_lines(self._stderr) or 'nothing on its standard error'}",
+                found=f"exit code {end.exit_code}: {self._said() or 'nothing on its standard error'}",
                 next_command=f"kubectl exec -n {self._container.namespace} {self._container.pod} -- {self._argv[0]}",
             )
         self.end = end
 
     def _never_began(self) -> EngineError:
-        said = [_process.last_lines(self._stderr), _failure(self._status)]
+        said = [self._said(), self._refusal()]
         return EngineError(
             f"{self._what} could not begin in {self._container}",
             expected="a container with /bin/sh, sha256sum, wc, tee and dd",
             found="; ".join(part for part in said if part),
             next_command="name a container that has them (component_kubernetes_container)",
         )
+
+    def _said(self) -> str:
+        text = masked(self._stderr.decode("utf-8", "replace"), self._container.access.secrets())
+        return _process.last_lines(text.encode("utf-8"))
+
+    def _refusal(self) -> str:
+        return clean(_failure(self._status), self._container.access.secrets())
 
     @property
     def complaints(self) -> list[str]:
@@ -202,7 +210,7 @@ def _failure(status: bytes) -> str:
     try:
         document = json.loads(status or b"{}")
     except ValueError:
-        return status.decode("utf-8", "replace")[:500]
+        return status.decode("utf-8", "replace")
     if not isinstance(document, dict) or document.get("status") in (None, "Success"):
         return ""
-    return str(document.get("message") or document.get("reason") or "a failure without a message")[:500]
+    return str(document.get("message") or document.get("reason") or "a failure without a message")

@@ -179,6 +179,19 @@ def test_what_is_forbidden_for_other_reasons_than_a_verb(message: str, next_comm
     assert next_command in str(error.next_command) and message in str(error.found)
 
 
+@pytest.mark.parametrize(("code", "before"), [(200, 190), (403, 990)])
+def test_a_token_is_in_no_message_wherever_that_is_cut(code: int, before: int) -> None:
+    """Of a token that was cut in two, neither half would be known any more."""
+    token = "Zq9-token-of-anna-4711"
+    page = " " * (before // 2) + "x" * (before - before // 2) + token
+    with (
+        fake_cluster(replies((code, page.encode(), {})), api_key=token) as (cluster, _fake),
+        pytest.raises(errors.ApiFailure) as caught,
+    ):
+        cluster.get(PATH)
+    assert "xxx" in str(caught.value) and "Zq9" not in str(caught.value), str(caught.value)
+
+
 def test_the_server_s_clock_is_known() -> None:
     with fake_cluster(replies(OK)) as (cluster, _fake):
         assert cluster.server_time is None

@@ -10,6 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.markup import Html, tag
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import said_once
 
 _TONES = {"failure": "failed", "warning": "missed", "note": "unknown"}
 #: As errors put themselves: any of the last three may be missing.
@@ -19,7 +20,7 @@ _PARTS = re.compile(r"(.*?)(?:; expected: (.*?))?(?:; found: (.*?))?(?:; next: (
 def findings_card(findings: t.Sequence[t.Mapping[str, t.Any]]) -> Html:
     if not findings:
         return tag("p", "Nothing that anybody has to look at.", class_="card allclear")
-    return tag("ul", [_finding(finding) for finding in findings], class_="card findings")
+    return tag("ul", [_finding(finding) for finding in said_once(findings)], class_="card findings")
 
 
 def _finding(finding: t.Mapping[str, t.Any]) -> Html:

@@ -22,6 +22,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     row_text,
     rows_lost_text,
     run_word,
+    said_once,
     share_text,
     verdict_title,
     verdict_word,
@@ -142,7 +143,7 @@ def _findings(report: t.Mapping[str, t.Any]) -> str:
         f"- **{finding['severity']}** "
         + (f"{_text(finding['component'])}: " if finding["component"] else "")
         + _said(finding["text"])
-        for finding in report["findings"]
+        for finding in said_once(report["findings"])
     ]
     return "## Findings\n\n" + ("\n".join(lines) if lines else "None.")
 

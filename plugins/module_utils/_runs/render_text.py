@@ -21,6 +21,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     measured_text,
     printable,
     rows_lost_text,
+    said_once,
     verdict_title,
     verdict_word,
 )
@@ -53,7 +54,7 @@ def summary_lines(
             continue  # its probes have said it
         if component["outcome"] in ("ok", "changed") and component["message"] and component["message"] not in said:
             lines.append(f"{component['name']}: {printable(component['message'])}")
-    notable = [finding for finding in report["findings"] if finding["severity"] != "note"]
+    notable = [finding for finding in said_once(report["findings"]) if finding["severity"] != "note"]
     # Where there is no report, this is all that anybody will ever know of them.
     shown = len(notable) if unwritten and not paths else _FINDINGS_SHOWN
     for finding in notable[:shown]:

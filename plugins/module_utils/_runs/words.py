@@ -15,6 +15,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives impo
 #: What is not there, or does not apply.
 NOTHING = "–"
 _ROWS_NAMED = 5
+_NAMED = 8
 _WORST = ("failed", "unknown", "warning", "ok")
 
 VERDICT_TITLES = {
@@ -115,6 +116,24 @@ def size_text(length: float | None) -> str:
 def printable(text: str) -> str:
     """On one line and without control characters: a component's message must not steer a terminal."""
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def said_once(findings: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """What is found of several components in the same words, such as a store that is full, once and with their names."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        concerned = names.setdefault((finding["severity"], finding["text"]), [])
+        if finding["component"]:
+            concerned.append(finding["component"])
+    return [
+        {"severity": severity, "component": _named(concerned), "text": text}
+        for (severity, text), concerned in names.items()
+    ]
+
+
+def _named(components: t.Sequence[str]) -> str | None:
+    more = f" and {len(components) - _NAMED} more" if len(components) > _NAMED else ""
+    return ", ".join(components[:_NAMED]) + more or None
 
 
 def worst_first(probes: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:

@@ -331,3 +331,23 @@ def test_lost_rows_beyond_five_are_counted() -> None:
 def test_lost_rows_are_asked_for_where_something_went_back(kind: str, restored_in_s: float | None, asked: bool) -> None:
     component = {"rpo": {"target_s": 60.0}, "rto": {"measured_s": restored_in_s}}
     assert could_lose_rows(component, kind) is asked
+
+
+def test_what_several_components_say_is_said_once_with_their_names() -> None:
+    """A directory that cannot be written to would fill the screen, component by component."""
+    report = troubled_report()
+    names = [f"db{number}" for number in range(10)]
+    text = "the archive could be written nowhere; expected: a directory; found: none; next: mkdir /srv"
+    same = [{"severity": "failure", "component": name, "text": text} for name in names]
+    other = {"severity": "failure", "component": "app", "text": "no connection"}
+    report["findings"] = [same[0], other, *same[1:], {"severity": "warning", "component": "db0", "text": text}]
+    named = "db0, db1, db2, db3, db4, db5, db6, db7 and 2 more"
+    lines = summary_lines(report)
+    assert [line for line in lines if line.startswith(("failure: ", "warning: "))] == [
+        f"failure: {named}: the archive could be written nowhere",
+        "failure: app: no connection",
+        "warning: db0: the archive could be written nowhere",
+    ]
+    for told in (render_markdown(report), render_html(report)):
+        assert told.count("the archive could be written nowhere") == 2 and named in told
+        assert "no connection" in told

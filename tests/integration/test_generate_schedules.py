@@ -96,6 +96,7 @@ def test_the_playbook_writes_a_table_for_whom_has_none(tmp_path: pathlib.Path) -
     row = {"name": "a", "runbook": "check_health", "every": "day"}
     for bad, says in (
         ({"schedules": [{**row, "variables": {"checklist": "mornin"}}]}, "did you mean 'morning'?"),
+        ({"health_checklists": ["night"]}, "health_checklists is no mapping of checklists by name"),
         ({"schedules": [{**row, "limit": "order_db"}]}, "did you mean 'orders_db'?"),
         (
             {"schedules_formats": ["crontab"]},

@@ -299,7 +299,7 @@ def _unknown(objective: Objective, error: RunbookError, server: Server) -> dict[
     hint = error.next_command or asked
     if error.next_command is None or (isinstance(error, PrometheusError) and error.reason == "query"):
         # What Prometheus answers is right: the question is not.
-        hint = f"{MEND.replace('it ', 'the query ', 1)}; what is answered now: {hint}"
+        hint = MEND.replace("it ", f"the query (what it answers: {hint}) ", 1)
     result.update(message=error.message, measured=error.found or "nothing", hint=hint)
     if error.expected:
         result["expected"] = error.expected

@@ -56,7 +56,7 @@ def test_all_colours(opensearch_server: OpensearchServer) -> None:
     server.call("PUT", "/lost?timeout=1s&wait_for_active_shards=0", nowhere)
     wait_for(lambda: outcome(server) == ("failed", "status: it is red for lost"), "the index to be red")
     hint = ask(server.url).hint
-    assert hint == f"curl -sS '{server.url}/_cluster/allocation/explain?pretty'"
+    assert hint == f"curl -sS -m 20 '{server.url}/_cluster/allocation/explain?pretty'"
     for index in ("lost", "orders"):
         server.call("DELETE", f"/{index}")
     wait_for(lambda: outcome(server, status="green") == ("ok", "as expected"), "the cluster to be green again")

@@ -32,3 +32,8 @@ def curl(options: t.Mapping[str, t.Any]) -> tuple[str, str]:
     if options.get("validate_certs") is False:
         flags.append("-k")
     return before, "".join(f" {shlex.quote(flag)}" for flag in flags)
+
+
+def patience(options: t.Mapping[str, t.Any]) -> str:
+    """The flag with which curl waits as long as the probe does: what does not answer lets nobody wait for ever."""
+    return f"-m {max(1, round(options['timeout']))}"

@@ -13,7 +13,7 @@ import ssl
 import time
 import typing as t
 
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.curl import curl
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.curl import curl, patience
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
     Check,
     Kind,
@@ -228,7 +228,7 @@ class ElasticsearchCheck(Check):
     def _curl(self, path: str) -> str:
         """The command for whoever looks further."""
         before, flags = curl(self._options)
-        return f"{before}curl -sS{flags} {shlex.quote(self._url + path)}"
+        return f"{before}curl -sS{flags} {patience(self._options)} {shlex.quote(self._url + path)}"
 
 
 def _count(health: t.Mapping[str, t.Any], key: str) -> int:

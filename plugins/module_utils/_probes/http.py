@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.certificate import read_certificate
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.curl import curl
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.curl import curl, patience
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
     Check,
     Kind,
@@ -104,7 +104,7 @@ class HttpCheck(Check):
         follow = " -L" if options["follow_redirects"] else ""
         before, flags = curl(options)
         method = {"GET": "", "HEAD": " -I"}.get(options["method"], f" -X {shlex.quote(options['method'])}")
-        self.hint = f"{before}curl -sv{follow}{method}{flags} -m {max(1, round(options['timeout']))} {shlex.quote(url)}"
+        self.hint = f"{before}curl -sv{follow}{method}{flags} {patience(options)} {shlex.quote(url)}"
 
     async def admit(self) -> None:
         await self._turnstile.enter()

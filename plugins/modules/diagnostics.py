@@ -169,20 +169,28 @@ options:
       url:
         description:
           - Where it is, such as V(http://prometheus.example.org:9090).
+          - Falls back to the environment variable E(SRE_RUNBOOKS_PROMETHEUS_URL).
         type: str
         required: true
       user:
         description:
           - The name to log in with, where it wants one.
+          - Falls back to the environment variable E(SRE_RUNBOOKS_PROMETHEUS_USER).
         type: str
       password:
         description:
           - The password that belongs to it.
+          - Falls back to the environment variable E(SRE_RUNBOOKS_PROMETHEUS_PASSWORD).
         type: str
       password_file:
         description:
-          - File whose first line is the password, on the host where the module runs.
+          - File with the password, on the host where the module runs.
         type: path
+      bearer_token:
+        description:
+          - A token, instead of a user.
+          - Falls back to the environment variable E(SRE_RUNBOOKS_PROMETHEUS_TOKEN).
+        type: str
       bearer_token_file:
         description:
           - File with a bearer token, on the host where the module runs.
@@ -191,11 +199,24 @@ options:
         description:
           - File of certificates that may have signed its own.
         type: path
+      client_cert:
+        description:
+          - File with the certificate that we show.
+        type: path
+      client_key:
+        description:
+          - File with its key, when it is not in O(prometheus.client_cert).
+        type: path
       validate_certs:
         description:
           - Whether its certificate must be trusted.
         type: bool
         default: true
+      timeout:
+        description:
+          - The most time that one question may take, such as V(30s), within O(time_limit).
+        type: str
+        default: 30s
   repository:
     description:
       - The repository that is asked for recent runs and recovery points.
@@ -291,16 +312,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
     run_module,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
-
-PROMETHEUS_OPTIONS: dict[str, t.Any] = {
-    "url": {"type": "str", "required": True},
-    "user": {"type": "str"},
-    "password": {"type": "str", "no_log": True},
-    "password_file": {"type": "path", "no_log": False},
-    "bearer_token_file": {"type": "path", "no_log": False},
-    "ca_cert": {"type": "path"},
-    "validate_certs": {"type": "bool", "default": True},
-}
+from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.access import PROMETHEUS_OPTIONS
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:

@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.desk import Desk, Finding, Item, TimeIsUp
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.masking import Masker
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.table import cell
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
 
 #: How a collector ended, the best first: all of it, some of it, nothing because of an error, not within the time.
 COLLECTED, PARTLY, FAILED, LATE = OUTCOMES = ("collected", "partly", "failed", "late")
@@ -137,8 +138,6 @@ def _share(one: Gathered, left: int, total_limit: int) -> int:
 
 
 def _words(error: BaseException, masker: Masker) -> str:
-    from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
-
     # Masked as it is: of what is cut, or one line, a secret would not be known any more.
     text = cell(masker.text(str(error)))
     return text[:1000] if isinstance(error, RunbookError) else f"{type(error).__name__}: {text}"[:500]

@@ -149,7 +149,7 @@ def secrets_in(params: t.Mapping[str, t.Any]) -> set[str]:
     kubernetes, prometheus = params["kubernetes"] or {}, params["prometheus"] or {}
     s3, transport = params["s3"] or {}, params["transport"] or {}
     given = [params["login_password"], prometheus.get("password"), s3.get("secret_key"), s3.get("session_token")]
-    given += [kubernetes.get("api_key"), transport.get("api_key")]
+    given += [kubernetes.get("api_key"), transport.get("api_key"), prometheus.get("bearer_token")]
     files = [params["login_password_file"], prometheus.get("password_file"), prometheus.get("bearer_token_file")]
     files += [kubernetes.get("api_key_file"), transport.get("api_key_file")]
     return {value for value in [*given, *map(_content, files)] if value}

@@ -6,52 +6,41 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
 import json
-import ssl
 import typing as t
-import urllib.error
 import urllib.parse
-import urllib.request
 
+from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.desk import Desk
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.gathering import Collector
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError, InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.access import server_of
+from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.client import Server
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
-_ANSWER_LIMIT = 32 << 20
-_LONGEST_WAIT_S = 30.0
 _ERROR_LIMIT = 64 << 10
 _SHOWN = 10
-
-
-class _StayHere(urllib.request.HTTPRedirectHandler):
-    """A credential goes to the server that it is meant for and to no other."""
-
-    def redirect_request(self, *_given: t.Any) -> None:
-        """Take the redirect for the answer."""
-        return
 
 
 class Prometheus:
     """One server.
 
-    :arg options: ``url``, and where it asks for them ``user`` and ``password`` or ``password_file``, or
-        ``bearer_token_file``; ``ca_cert``, ``validate_certs``.
+    :arg options: all of :data:`PROMETHEUS_OPTIONS`.
     """
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
         self._options = options
         self._url = str(options["url"]).rstrip("/")
-        parts = urllib.parse.urlsplit(self._url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        try:
+            Server(self._url)
+        except InvalidInput as error:
+            parts = urllib.parse.urlsplit(self._url)
             raise InvalidInput(
                 "the address of Prometheus is not usable",
                 expected="http:// or https:// with a host, and no credentials in it",
                 found=f"{parts.scheme}://{parts.hostname or ''}",
                 next_command="correct diagnostics_prometheus in the inventory",
-            )
+            ) from error
 
     def collectors(self) -> list[Collector]:
         """What can be asked of it."""
@@ -100,48 +89,21 @@ class Prometheus:
             desk.finding("failure", f"{len(down) - _SHOWN} more targets are down")
 
     def _ask(self, desk: Desk, path: str) -> dict[str, t.Any]:
-        request = urllib.request.Request(self._url + path, headers=self._headers())  # noqa: S310 (its scheme was looked at)
-        context = ssl.create_default_context(cafile=self._options.get("ca_cert") or None)
-        if self._options.get("validate_certs") is False:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        opener = urllib.request.build_opener(_StayHere, urllib.request.HTTPSHandler(context=context))
+        # What it says of a part only is of use here, where nothing is computed from it.
+        wait_s = min(parse_duration(self._options["timeout"]), desk.left_s)
+        status, body = server_of({**self._options, "timeout": wait_s}).fetch(path)
         try:
-            with opener.open(request, timeout=min(_LONGEST_WAIT_S, desk.left_s)) as response:
-                body = response.read(_ANSWER_LIMIT + 1)
-        except urllib.error.HTTPError as error:
-            with error:
-                said = f"status {error.code}: {_shortened(desk, error.read(_ERROR_LIMIT), 500)}"
-            raise self._failure(said) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise self._failure(str(getattr(error, "reason", error) or type(error).__name__)) from None
-        try:
-            document = json.loads(body) if len(body) <= _ANSWER_LIMIT else None
+            document = json.loads(body)
         except ValueError:
             document = None
-        if not isinstance(document, dict) or document.get("status") != "success":
-            raise self._failure(_shortened(desk, body[:_ERROR_LIMIT], 200))
+        if status != 200 or not isinstance(document, dict) or document.get("status") != "success":
+            raise EngineError(
+                f"no answer of Prometheus at {self._url}",
+                expected="the answer of its HTTP API",
+                found=f"status {status}: {_shortened(desk, body[:_ERROR_LIMIT], 500)}",
+                next_command=f"curl {self._url}/-/ready",
+            )
         return t.cast("dict[str, t.Any]", document.get("data") or {})
-
-    def _headers(self) -> dict[str, str]:
-        options = self._options
-        if options.get("bearer_token_file"):
-            return {"Authorization": f"Bearer {_first_line(options['bearer_token_file'])}"}
-        if options.get("user"):
-            password = options.get("password")
-            if password is None and options.get("password_file"):
-                password = _first_line(options["password_file"])
-            pair = f"{options['user']}:{password or ''}"
-            return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-        return {}
-
-    def _failure(self, found: str) -> EngineError:
-        return EngineError(
-            f"no answer of Prometheus at {self._url}",
-            expected="the answer of its HTTP API",
-            found=found,
-            next_command=f"curl {self._url}/-/ready",
-        )
 
 
 def _shortened(desk: Desk, content: bytes, length: int) -> str:
@@ -151,8 +113,3 @@ def _shortened(desk: Desk, content: bytes, length: int) -> str:
 
 def _label(alert: t.Mapping[str, t.Any], name: str) -> str:
     return str((alert.get("labels") or {}).get(name) or "")
-
-
-def _first_line(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.readline(65536).strip()

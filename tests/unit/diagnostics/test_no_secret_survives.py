@@ -25,6 +25,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.masking 
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.part import Part, pack
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.prometheus import Prometheus
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
+from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.access import PROMETHEUS_OPTIONS
 
 #: Unlike any word of what stands around it.
 SECRET = st.text(string.ascii_letters + string.digits, min_size=6, max_size=30).map(lambda text: f"Zq9{text}")
@@ -102,7 +103,8 @@ def test_what_prometheus_says_is_masked_before_it_is_cut(before: int, status: in
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        alerts, _targets = Prometheus({"url": f"http://127.0.0.1:{server.server_address[1]}"}).collectors()
+        options = {**dict.fromkeys(PROMETHEUS_OPTIONS), "url": f"http://127.0.0.1:{server.server_address[1]}"}
+        alerts, _targets = Prometheus({**options, "timeout": "30s"}).collectors()
         (found,) = gather([alerts], Masker(["Zq9-hunter2-Zq9"]), 60, 1 << 18, 1 << 24)
         server.shutdown()
     assert "no answer of Prometheus" in found.why

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -28,11 +30,41 @@ PARTS = (
 )
 
 
+#: Ports below those that the kernel gives away itself (by default from 32768 on), so many of them at a time.
+_PORTS = range(10_000, 32_700)
+_BLOCK = 100
+_claimed: t.Iterator[int] = iter(())
+
+
 def free_port() -> int:
-    """A port of loopback that nothing listens on; a random one, so that environments side by side do not meet."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nothing listens on, and that nobody else here is given as long as this process lives.
+
+    It is none of those that the kernel gives to whoever asks for any one: such a port may be another server's before the
+    one that it was found for listens on it, or while that one is down for a moment.
+    """
+    global _claimed
+    while True:
+        for port in _claimed:
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+        _claimed = iter(_claim())
+
+
+def _claim() -> list[int]:
+    """Ports that no other process takes: the name of an abstract socket is there once, and goes with its process."""
+    blocks = list(range(_PORTS.start, _PORTS.stop, _BLOCK))
+    chance = random.SystemRandom()
+    for first in chance.sample(blocks, len(blocks)):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0sre-runbooks-ports-{first}")
+        except OSError:
+            claim.close()
+            continue
+        claim.detach()
+        return chance.sample(range(first, first + _BLOCK), _BLOCK)
+    raise RuntimeError("other processes have taken all ports for servers")
 
 
 class LocalEnvironment:

@@ -24,8 +24,8 @@ import typing as t
 import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._background import kernel
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
 from tests.servers.playbook import Played, play
+from tools.local_environment import free_port
 
 SECRET = "hunter2-of-the-test"
 SHORT_SECRET = "k3y!"
@@ -47,7 +47,7 @@ PROGRAM = textwrap.dedent(
 class Place:
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
-        self.port = place.free_port()
+        self.port = free_port()
         self.pid_file = directory / "program.pid"
         self.log_file = directory / "program.log"
 
@@ -242,7 +242,7 @@ def test_as_another_user(here: Place) -> None:
 
 def test_a_module_killed_while_it_waits_leaves_a_known_process(here: Place) -> None:
     """The pid file exists as soon as the process does, so the next run finds it."""
-    task = here.started(ready={"tcp": f"127.0.0.1:{place.free_port()}", "timeout": "60"})
+    task = here.started(ready={"tcp": f"127.0.0.1:{free_port()}", "timeout": "60"})
     ours = {"SRE_RUNBOOKS_TEST": str(here.pid_file)}
     waiting = subprocess.Popen(
         [sys.executable, "-c", _PLAY, json.dumps(task)], start_new_session=True, env={**os.environ, **ours}

@@ -43,6 +43,7 @@ from tests.servers.kubernetes.site import config_map, secret
 from tests.servers.postgresql import Server, running_server
 from tests.servers.prometheus import running_prometheus
 from tests.servers.terraform import Site as StateSite
+from tools.local_environment import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[!_]*.py"))
@@ -317,7 +318,7 @@ def own_variables(
 ) -> collections.abc.Iterator[dict[str, t.Any]]:
     """What an example must not share with those of other modules."""
     if module == "background_process":
-        yield {"web_port": place.free_port()}
+        yield {"web_port": free_port()}
     elif module == "lease":
         yield {"run_id": "20261121T051000Z-back_up_components-abcd"}
     elif module in ("repository", "postgresql_backup"):
@@ -341,7 +342,7 @@ def own_variables(
     elif module == "postgresql_instance":
         directory = place.make_directory(place.server_user(), "sre-")
         try:
-            yield {"data_dir": f"{directory}/data", "login_port": place.free_port()}
+            yield {"data_dir": f"{directory}/data", "login_port": free_port()}
         finally:
             shutil.rmtree(directory)
     else:

@@ -21,8 +21,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
 from tests.servers.postgresql import KINDS, Server, running_server
+from tools.local_environment import free_port
 
 FILES = pathlib.Path(__file__).resolve().parents[2] / "roles" / "local_environment" / "files"
 PASSWORDS = {"app": "Secret-of-the-app-1", "readonly": "Secret-of-readers-2", "backup": "Secret-of-backups-3"}
@@ -94,7 +94,7 @@ class Api:
 
 @pytest.fixture
 def api(loaded: Loaded, tmp_path: pathlib.Path) -> collections.abc.Iterator[Api]:
-    port = place.free_port()
+    port = free_port()
     password = loaded.directory / "app"
     command = [
         sys.executable,

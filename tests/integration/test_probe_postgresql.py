@@ -23,6 +23,7 @@ from tests.servers.deadline import wait_for
 from tests.servers.http import closed_port
 from tests.servers.postgresql import Server, postgresql_server, postgresql_system, postgresql_wheel, running_server
 from tests.unit.probes.conftest import ask_all
+from tools.local_environment import free_port
 
 __all__ = ["postgresql_server", "postgresql_system", "postgresql_wheel"]
 
@@ -199,7 +200,7 @@ def standby_of(primary: Server, name: str, slot: str) -> collections.abc.Iterato
             user=user,
             cwd="/",
         )
-        instance = Instance(data, os.path.join(root, "s"), place.free_port(), primary.bin_dir, user)
+        instance = Instance(data, os.path.join(root, "s"), free_port(), primary.bin_dir, user)
         instance.configure({"fsync": "off", "shared_buffers": "32MB", "wal_receiver_status_interval": "1s"})
         instance.start(tied=True)
         try:

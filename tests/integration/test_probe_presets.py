@@ -16,6 +16,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._process import child
 from tests.servers.deadline import wait_for
 from tests.servers.prometheus import running_alertmanager, running_prometheus
 from tests.unit.probes.conftest import ask_all
+from tools.local_environment import free_port
 
 
 def ask(preset: str, url: str) -> Reading:
@@ -35,7 +36,7 @@ def test_prometheus_and_alertmanager() -> None:
 
 
 def test_blackbox_exporter() -> None:
-    user, port = place.server_user(), place.free_port()
+    user, port = place.server_user(), free_port()
     directory = pathlib.Path(place.make_directory(user, "srb-"))
     (directory / "blackbox.yml").write_text("modules: {}\n")
     command = ["prometheus-blackbox-exporter", f"--web.listen-address=127.0.0.1:{port}"]

@@ -20,9 +20,9 @@ import urllib.request
 
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import free_port
 from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
 from tests.servers.s3 import Gateway, program
+from tools.local_environment import free_port
 
 
 @dataclasses.dataclass

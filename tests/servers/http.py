@@ -16,6 +16,8 @@ import threading
 import typing as t
 import urllib.parse
 
+from tools.local_environment import free_port
+
 #: What each path sends, byte for byte, for those that do not keep to the usual.
 RAW = {
     "/": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -140,7 +142,5 @@ def silent_listener(accept_queue: int = 128) -> collections.abc.Iterator[int]:
 
 
 def closed_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        return t.cast(int, line.getsockname()[1])
+    """A port on which nothing listens, and nothing will."""
+    return free_port()

@@ -22,6 +22,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
 from tests.servers.deadline import wait_for
 from tests.servers.s3 import program
+from tools.local_environment import free_port
 
 _CLUSTER = "c3JlLXJ1bmJvb2tzLXRlcw"
 
@@ -71,7 +72,7 @@ def running_kafka() -> collections.abc.Iterator[KafkaCluster]:
     launcher = program("kafka")
     user = place.server_user()
     directory = place.make_directory(user, "srk-")
-    controller, first, second, *secured = (place.free_port() for _ in range(5))
+    controller, first, second, *secured = (free_port() for _ in range(5))
     password = secrets.token_hex(12)
     processes: list[subprocess.Popen[bytes]] = []
     try:

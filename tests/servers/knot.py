@@ -21,6 +21,7 @@ import pytest
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
 from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
 from tests.servers.deadline import wait_for
+from tools.local_environment import free_port
 
 
 @dataclasses.dataclass
@@ -44,7 +45,7 @@ def name_server(zones: dict[str, str]) -> collections.abc.Iterator[NameServer]:
         pytest.skip("no knotd on this machine")
     user = place.server_user()
     directory = pathlib.Path(place.make_directory(user, "srk-"))
-    port = place.free_port()
+    port = free_port()
     process = None
     try:
         for zone, records in zones.items():

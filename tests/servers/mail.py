@@ -14,7 +14,7 @@ import typing as t
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.servers.http import closed_port
+from tools.local_environment import free_port
 
 ACCOUNT = ("probe", "hunter2-of-mail")
 
@@ -59,7 +59,7 @@ def mail_server(
     controller = Controller(
         kept,
         hostname="127.0.0.1",
-        port=closed_port(),
+        port=free_port(),
         ssl_context=implicit,
         tls_context=starttls,
         ident="mail of the tests",

@@ -22,6 +22,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.deadline import wait_for
+from tools.local_environment import free_port
 
 #: Tests need no durability, and not the memory of a production server.
 _SMALL = {
@@ -89,7 +90,7 @@ def running_mariadb(**settings: str) -> collections.abc.Iterator[MariadbServer]:
     daemon = _program("mariadbd")
     user = place.server_user()
     directory = place.make_directory(user, "srm-")
-    port, password = place.free_port(), secrets.token_hex(12)
+    port, password = free_port(), secrets.token_hex(12)
     data = os.path.join(directory, "data")
     process = None
     try:

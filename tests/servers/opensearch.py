@@ -23,6 +23,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import pl
 from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
 from tests.servers.deadline import wait_for
 from tests.servers.s3 import program
+from tools.local_environment import free_port
 
 _LOGGING = """
 status = error
@@ -59,7 +60,7 @@ def running_opensearch() -> collections.abc.Iterator[OpensearchServer]:
     launcher = program("opensearch")
     user = place.server_user()
     directory = place.make_directory(user, "sro-")
-    port = place.free_port()
+    port = free_port()
     process = None
     try:
         for name in ("data", "logs", "tmp"):
@@ -70,7 +71,7 @@ def running_opensearch() -> collections.abc.Iterator[OpensearchServer]:
             "node.name": "one",
             "network.host": "127.0.0.1",
             "http.port": port,
-            "transport.port": place.free_port(),
+            "transport.port": free_port(),
             "discovery.type": "single-node",
             "path.data": os.path.join(directory, "data"),
             "path.logs": os.path.join(directory, "logs"),

@@ -22,6 +22,7 @@ import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import client, place, tools
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.instance import Instance
+from tools.local_environment import free_port
 
 KINDS = ("system", "wheel")
 #: Tests need no durability, and a crash of the server is never simulated by pulling the plug.
@@ -96,7 +97,7 @@ def running_server(
     binaries = find_binaries(kind)
     user = place.server_user()
     root = place.make_directory(user, "srt-")
-    instance = Instance(os.path.join(root, "data"), os.path.join(root, "s"), place.free_port(), binaries.bin_dir, user)
+    instance = Instance(os.path.join(root, "data"), os.path.join(root, "s"), free_port(), binaries.bin_dir, user)
     try:
         password = instance.initialise(durable=False)
         instance.configure({**FAST, **(settings or {})})

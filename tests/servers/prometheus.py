@@ -25,12 +25,12 @@ import urllib.parse
 import urllib.request
 
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import (
-    free_port,
     give,
     make_directory,
     server_user,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
+from tools.local_environment import free_port
 
 #: A history: for each series (as ``name{label="value"}``) its points of (Unix time, value), in order.
 History = collections.abc.Mapping[str, collections.abc.Iterable[tuple[float, float]]]

@@ -21,6 +21,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import pl
 from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.deadline import wait_for
+from tools.local_environment import free_port
 
 
 @dataclasses.dataclass
@@ -59,7 +60,7 @@ def running_redis(*arguments: str, tls: bool = False) -> collections.abc.Iterato
         pytest.skip("no redis-server on this machine")
     user = place.server_user()
     directory = place.make_directory(user, "srr-")
-    port, password = place.free_port(), secrets.token_hex(12)
+    port, password = free_port(), secrets.token_hex(12)
     process = None
     try:
         settings = {"dir": directory, "requirepass": password, "masterauth": password, "save": "", "bind": "127.0.0.1"}

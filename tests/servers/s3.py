@@ -26,9 +26,9 @@ import urllib.request
 
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import free_port
 from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
 from tests.servers.certificates import Certificates, make_certificates
+from tools.local_environment import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REGION = "us-east-1"

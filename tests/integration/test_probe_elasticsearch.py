@@ -28,7 +28,7 @@ GREEN = b'{"status": "green", "number_of_nodes": 3, "unassigned_shards": 0}'
 
 
 def ask(url: str, **options: t.Any) -> Reading:
-    return ask_all([{"kind": "elasticsearch", "url": url, "timeout": 20, **ROOMY, **options}])[0].reading
+    return ask_all([{"kind": "elasticsearch", "url": url, **ROOMY, **options}])[0].reading
 
 
 def outcome(server: OpensearchServer, **options: t.Any) -> tuple[str, str]:

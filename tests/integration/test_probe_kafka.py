@@ -21,7 +21,7 @@ __all__ = ["kafka_cluster"]
 
 
 def ask(cluster: KafkaCluster, **options: t.Any) -> Reading:
-    reading = ask_all([{"kind": "kafka", "servers": cluster.servers, "timeout": 30, **options}])[0].reading
+    reading = ask_all([{"kind": "kafka", "servers": cluster.servers, **options}])[0].reading
     assert cluster.password not in repr(reading)
     return reading
 

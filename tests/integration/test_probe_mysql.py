@@ -27,7 +27,7 @@ SECRET = "4111-1111-1111-1111"
 
 
 def ask(server: MariadbServer, **options: t.Any) -> Reading:
-    reading = ask_all([{"kind": "mysql", "port": server.port, "password": server.password, "timeout": 20, **options}])
+    reading = ask_all([{"kind": "mysql", "port": server.port, "password": server.password, **options}])
     assert server.password not in repr(reading[0].reading)
     return reading[0].reading
 

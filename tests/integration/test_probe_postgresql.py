@@ -32,7 +32,7 @@ SECRET = "4111-1111-1111-1111"
 
 
 def ask(server: Server, kind: str, **options: t.Any) -> Reading:
-    probe = {"kind": kind, "port": server.instance.port, "password": server.password, "timeout": 20}
+    probe = {"kind": kind, "port": server.instance.port, "password": server.password}
     reading = ask_all([{**probe, **options}])[0].reading
     assert server.password not in repr(reading)
     return reading

@@ -20,7 +20,7 @@ from tools.local_environment import free_port
 
 
 def ask(preset: str, url: str) -> Reading:
-    return ask_all([{"kind": "http", "preset": preset, "url": url, "timeout": 30}])[0].reading
+    return ask_all([{"kind": "http", "preset": preset, "url": url}])[0].reading
 
 
 def test_prometheus_and_alertmanager() -> None:

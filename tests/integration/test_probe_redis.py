@@ -26,7 +26,7 @@ __all__ = ["redis_server"]
 
 
 def ask(server: RedisServer, **options: t.Any) -> Reading:
-    probe = {"kind": "redis", "port": server.port, "password": server.password, "sample": 0.2, "timeout": 10}
+    probe = {"kind": "redis", "port": server.port, "password": server.password, "sample": 0.2}
     reading = ask_all([{**probe, **options}])[0].reading
     assert server.password not in repr(reading)
     return reading
@@ -203,4 +203,4 @@ def test_what_is_no_redis_server() -> None:
 
 def test_a_sample_that_takes_the_whole_timeout_is_refused() -> None:
     with pytest.raises(Exception, match="sample must be shorter than timeout"):
-        ask_all([{"kind": "redis", "sample": "5s"}])
+        ask_all([{"kind": "redis", "sample": "5s", "timeout": 5}])

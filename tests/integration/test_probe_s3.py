@@ -20,7 +20,7 @@ from tests.unit.probes.conftest import ask_all
 
 
 def ask(gateway: Gateway, bucket: str, identity: str = "backup", **options: t.Any) -> Reading:
-    given = {"kind": "s3", "url": f"s3://{bucket}/assets", "s3": gateway.options(identity), "timeout": 20}
+    given = {"kind": "s3", "url": f"s3://{bucket}/assets", "s3": gateway.options(identity)}
     reading = ask_all([{**given, **options}])[0].reading
     assert gateway.identity(identity).secret_key not in repr(reading)
     return reading

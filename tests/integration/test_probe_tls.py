@@ -20,7 +20,7 @@ from tests.unit.probes.conftest import ask_all
 
 
 def ask(port: int, **options: t.Any) -> Reading:
-    return ask_all([{"kind": "tls", "host": "localhost", "port": port, "timeout": 30, **options}])[0].reading
+    return ask_all([{"kind": "tls", "host": "localhost", "port": port, **options}])[0].reading
 
 
 def test_postgresql(postgresql_system: Server, tmp_path: pathlib.Path) -> None:

@@ -46,12 +46,15 @@ _CLOSING = {"/until-close", "/short", "/half-chunk", "/no-http", "/empty"}
 class HttpServer:
     """Runs in a thread of its own. ``requests`` are the heads received, ``connections`` the number accepted.
 
+    ``hanging`` are the requests for ``/hang`` at the moment, ``most_hanging`` the most of them at a time.
+
     Beside the paths of ``RAW``, ``/to/<status>/<quoted location>`` redirects, and some do what their names say.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None, kept_requests: int = 10**9) -> None:
         self.requests: list[bytes] = []
         self.connections = 0
+        self.hanging = self.most_hanging = 0
         self.kept_requests = kept_requests
         self._context = context
         self._loop = asyncio.new_event_loop()
@@ -94,7 +97,12 @@ class HttpServer:
 
     async def _answer(self, path: str, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         if path == "/hang":
-            await reader.read()  # until the client has had enough
+            self.hanging += 1
+            self.most_hanging = max(self.most_hanging, self.hanging)
+            try:
+                await reader.read()  # until the client has had enough
+            finally:
+                self.hanging -= 1
             return False
         elif path == "/reset":
             line = t.cast(socket.socket, writer.get_extra_info("socket"))

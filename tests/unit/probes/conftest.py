@@ -19,18 +19,20 @@ Ask = t.Callable[..., Result]
 
 
 def ask_all(declarations: list[dict[str, t.Any]], concurrency: int = 1000, **session: t.Any) -> list[Result]:
+    """Ask probes given by their keys, with time enough on a machine that has much else to do, unless they say how much."""
     shared = Session(**session)
-    results, interrupted = run_probes(declare_all(declarations, shared), shared.close, concurrency)
+    patient = [{"timeout": 60, **declaration} for declaration in declarations]
+    results, interrupted = run_probes(declare_all(patient, shared), shared.close, concurrency)
     assert not interrupted
     return results
 
 
 @pytest.fixture
 def ask() -> Ask:
-    """Ask one probe given by its keys, with time enough on a machine that has much else to do."""
+    """Ask one probe given by its keys."""
 
     def asked(kind: str, **options: t.Any) -> Result:
-        return ask_all([{"kind": kind, "timeout": 60, **options}])[0]
+        return ask_all([{"kind": kind, **options}])[0]
 
     return asked
 

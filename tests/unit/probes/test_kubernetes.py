@@ -81,14 +81,16 @@ class Clustered(Session):
 
 def ask(cluster: Cluster, *declarations: Object) -> list[Result]:
     session = Clustered(cluster)
-    results, _ = run_probes(declare_all([{"namespace": "shop", **one} for one in declarations], session), session.close)
+    results, _ = run_probes(
+        declare_all([{"namespace": "shop", "timeout": 60, **one} for one in declarations], session), session.close
+    )
     return results
 
 
 def look(kind: str, lists: dict[str, t.Any], **options: t.Any) -> Result:
     scope = {} if kind in ("kubernetes_nodes", "kubernetes_api") else {"namespace": "shop"}
     session = Clustered(Cluster(lists))
-    (result,), _ = run_probes(declare_all([{"kind": kind, **scope, **options}], session), session.close)
+    (result,), _ = run_probes(declare_all([{"kind": kind, "timeout": 60, **scope, **options}], session), session.close)
     return result
 
 

@@ -44,8 +44,7 @@ class Filled:
         write_proof(self.repository, point, level, None, 1.0, {}, outcome)
 
     def ask(self, **options: t.Any) -> Reading:
-        # Whatever else the machine does: a client library is loaded first.
-        declaration = {"kind": "recovery_point", "component": "db", "rpo": "1h", "timeout": 120, **options}
+        declaration = {"kind": "recovery_point", "component": "db", "rpo": "1h", **options}
         return ask_all([declaration], repository=self.url, environment_name="local")[0].reading
 
 

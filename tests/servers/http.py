@@ -144,8 +144,8 @@ class HttpServer:
 
 @contextlib.contextmanager
 def silent_listener(accept_queue: int = 128) -> collections.abc.Iterator[int]:
-    """A port that takes connections and never says anything."""
-    with socket.create_server(("127.0.0.1", 0), backlog=accept_queue) as listener:
+    """A port that takes connections and never says anything; for datagrams it is free."""
+    with socket.create_server(("127.0.0.1", free_port()), backlog=accept_queue) as listener:
         yield listener.getsockname()[1]
 
 

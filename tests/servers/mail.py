@@ -63,6 +63,7 @@ def mail_server(
         ssl_context=implicit,
         tls_context=starttls,
         ident="mail of the tests",
+        ready_timeout=60,
         **options,
     )
     controller.start()

@@ -22,7 +22,7 @@ from tests.unit.probes.conftest import Ask
 
 
 def test_an_open_port(server: HttpServer, ask: Ask) -> None:
-    reading = ask("ping", host="localhost", port=server.port, pause=0).reading
+    reading = ask("ping", host="localhost", port=server.port, pause=0, wait=15).reading
     assert (reading.outcome, reading.message, reading.values["sent"]) == ("ok", "as expected", 3)
     values = reading.values
     assert 0 < values["minimum_s"] <= values["average_s"] <= values["maximum_s"]
@@ -31,9 +31,9 @@ def test_an_open_port(server: HttpServer, ask: Ask) -> None:
 
 def test_a_closed_port_proves_the_host_where_that_is_enough(ask: Ask) -> None:
     port = closed_port()
-    refused = ask("ping", host="127.0.0.1", port=port, pause=0).reading
+    refused = ask("ping", host="127.0.0.1", port=port, pause=0, wait=15).reading
     assert (refused.outcome, refused.message) == ("failed", "connection refused (3 times)")
-    assert ask("ping", host="127.0.0.1", port=port, pause=0, refused=True).reading.outcome == "ok"
+    assert ask("ping", host="127.0.0.1", port=port, pause=0, wait=15, refused=True).reading.outcome == "ok"
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def test_a_host_whose_first_address_does_not_answer(
         return [first, second]
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
-    reading = ask("ping", host="localhost", port=server.port, pause=0).reading
+    reading = ask("ping", host="localhost", port=server.port, pause=0, wait=15).reading
     assert (reading.outcome, reading.message, reading.values["loss_percent"]) == ("ok", "as expected", 0)
     assert reading.values["address"] == "127.0.0.1"
 
@@ -87,13 +87,14 @@ def test_a_name_that_could_not_be_found_is_asked_for_again(
     place = (
         {"url": f"http://shop.test:{server.port}/"} if kind == "http" else {"host": "shop.test", "port": server.port}
     )
-    result = ask(kind, attempts=3, interval=0.01, **place)
+    wait = {"wait": 15} if kind == "ping" else {}
+    result = ask(kind, attempts=3, interval=0.01, **place, **wait)
     assert result.reading.outcome == "ok", result
     assert not failures
 
 
 def test_a_host_that_does_not_exist(ask: Ask) -> None:
-    reading = ask("ping", host="no-such-host.invalid", port=80, timeout=10).reading
+    reading = ask("ping", host="no-such-host.invalid", port=80).reading
     assert (reading.outcome, reading.measured) == ("failed", "no address")
 
 

@@ -196,7 +196,7 @@ def talking(answer: bytes, context: ssl.SSLContext | None = None, ask_first: int
             except OSError:
                 return
             with contextlib.suppress(OSError), line:
-                line.settimeout(5)
+                line.settimeout(60)
                 line.recv(ask_first)
                 line.sendall(answer)
                 if context is not None:

@@ -94,7 +94,7 @@ def test_a_full_repository_does_not_stop_the_work(repository: Repository, monkey
 def test_an_event_in_one_piece(repository: Repository) -> None:
     Recorder(repository, RUN).event("hook", outcome="skipped", duration_s=30, reason="none")
     (event,) = read_events(repository, RUN)
-    assert (event.written - event.at).total_seconds() == pytest.approx(30, abs=1)
+    assert 30 <= (event.written - event.at).total_seconds() < 90
     with pytest.raises(InvalidInput):
         Recorder(repository, RUN).event("hook", outcome="fine")
 

@@ -69,7 +69,7 @@ def test_backup_is_measured_by_the_newest_points_age(repository: Repository) -> 
     newest = point_of_age(repository, 40, "verified")
     report = reported(repository, begun(repository, "backup"), database())
     (component,) = report["components"]
-    assert component["rpo"]["measured_s"] == pytest.approx(40, abs=5)
+    assert 39 <= component["rpo"]["measured_s"] < 100
     assert (component["verdict"], component["recovery_point"]) == ("met", newest.point_id)
     assert (component["proof"], component["points"]) == ("verified", 2)
     assert component["rto"]["measured_s"] is None
@@ -126,9 +126,11 @@ def test_no_point_at_all_is_unknown_not_zero(repository: Repository) -> None:
 def test_drill_takes_the_time_it_measured(repository: Repository) -> None:
     point = point_of_age(repository, 40, "verified", "restored", "asserted")
     run = begun(repository, "drill_restores")
+    before = now()
     report = reported(repository, run, database(rto_measured_s=601.0, recovery_point=point.point_id, interval_s=86400))
     assert report["verdict"] == "missed"
-    assert report["audit"]["retest_date"] == (now() + datetime.timedelta(days=1)).strftime("%Y-%m-%d")
+    tomorrow = {(moment + datetime.timedelta(days=1)).strftime("%Y-%m-%d") for moment in (before, now())}
+    assert report["audit"]["retest_date"] in tomorrow
 
 
 def test_a_skipped_drill_shows_the_last_one(repository: Repository) -> None:
@@ -160,7 +162,7 @@ def test_rebuild_without_an_observer_is_bounded_not_guessed(repository: Reposito
     )
     rpo = report["components"][0]["rpo"]
     assert rpo["measured_s"] is None
-    assert rpo["at_most_s"] == pytest.approx(age, abs=5)
+    assert age - 1 <= rpo["at_most_s"] < age + 60
     assert report["verdict"] == verdict
 
 
@@ -170,7 +172,7 @@ def test_restore_time_from_the_timeline(repository: Repository) -> None:
     Recorder(repository, run.run_id, "flights_db").event("swap", duration_s=5, outcome="changed")
     Recorder(repository, run.run_id, "other").event("swap")
     (component,) = reported(repository, run, database())["components"]
-    assert component["rto"]["measured_s"] == pytest.approx(100, abs=5)
+    assert 99 <= component["rto"]["measured_s"] < 160
 
 
 def test_whom_nobody_speaks_for_is_not_forgotten(repository: Repository) -> None:

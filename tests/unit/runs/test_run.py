@@ -33,6 +33,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders i
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_failures
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import acquire
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+from ansible_collections.sre.runbooks.plugins.module_utils._runs import interrupted
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.commands import Invocation
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.interrupted import close_interrupted, close_own
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.probe_record import record_probes
@@ -205,7 +206,10 @@ def test_a_run_that_was_killed_after_its_report_is_what_the_report_says(reposito
     assert close_run(repository, run.run_id, "failed")["verdict"] == "met"
 
 
-def test_who_interrupts_a_run_gets_its_report(repository: Repository, tmp_path: pathlib.Path) -> None:
+def test_who_interrupts_a_run_gets_its_report(
+    repository: Repository, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interrupted, "_LAST_WORDS_S", 120)
     run = started(repository, ended_process())
     began = datetime.datetime.now(datetime.UTC)
     recorder = Recorder(repository, run.run_id, "flights_db")

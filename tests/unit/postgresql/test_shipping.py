@@ -26,8 +26,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.dump import scratch_directory
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.shipping import Shipping
 from ansible_collections.sre.runbooks.plugins.module_utils._process_group import ProcessGroup
+from tests.servers.deadline import wait_for
 
-# Two workers write files slowly, in pieces; the parent writes the table of contents at the end.
+# Two workers write files slowly, in pieces; the parent writes the table of contents at the end, once half of the files
+# are gone or nobody takes them.
 WRITER = """
 import os, sys, time
 for worker in range(2):
@@ -40,6 +42,9 @@ for worker in range(2):
         os._exit(0)
 for worker in range(2):
     os.wait()
+end = time.monotonic() + 60
+while len(os.listdir(sys.argv[1])) > 5 and time.monotonic() < end:
+    time.sleep(0.01)
 open(sys.argv[1] + "/toc.dat", "w").write("toc")
 """
 
@@ -84,31 +89,35 @@ def test_failure_to_store_ends_it(tmp_path: pathlib.Path) -> None:
 
 def test_what_waits_is_bounded(tmp_path: pathlib.Path) -> None:
     """A slow repository makes the writer wait instead of filling the scratch directory."""
-    gate = threading.Event()
-    program = """
-import sys, time
-for number in range(400):
-    open(f"{sys.argv[1]}/{number:04d}.dat", "wb").write(b"x" * 10000)
-    time.sleep(0.005)
+    gate, hurry, written = threading.Event(), tmp_path / "hurry", tmp_path / "written"
+    written.mkdir()
+    # For as long as a loaded machine may stand still, it would go on writing.
+    program = f"""
+import os, sys, time
+for number in range(1500):
+    open(f"{{sys.argv[1]}}/{{number:04d}}.dat", "wb").write(b"x" * 10000)
+    if not os.path.exists({str(hurry)!r}):
+        time.sleep(0.02)
 """
-    most = 0
+    counted: list[tuple[float, int]] = []
 
     def ship(name: str) -> None:
-        gate.wait(20)
+        gate.wait(60)
 
     def watch() -> None:
-        nonlocal most
-        most = max(most, len(list(tmp_path.iterdir())))
-        if time.monotonic() - began > 1.5:
+        counted.append((time.monotonic(), len(list(written.iterdir()))))
+        now, count = counted[-1]
+        since = next(moment for moment, other in counted if other == count)
+        if count and now - since > 1:  # it stands still
+            hurry.touch()
             gate.set()
 
-    began = time.monotonic()
-    with writer(tmp_path, program) as group:
-        with Shipping(str(tmp_path), group, ship, lambda name: False, waiting_limit=200_000) as shipping:
+    with writer(written, program) as group:
+        with Shipping(str(written), group, ship, lambda name: False, waiting_limit=200_000) as shipping:
             shipping.while_running(watch)
             group.finish()
-            assert len(shipping.the_rest(nothing)) == 400
-    assert most < 200
+            assert len(shipping.the_rest(nothing)) == 1500
+    assert gate.is_set() and max(count for _moment, count in counted) < 750, "it was not made to wait"
 
 
 def test_workers_die_with_us(tmp_path: pathlib.Path) -> None:
@@ -129,10 +138,7 @@ with ProcessGroup([sys.executable, "-c", worker, {str(tmp_path)!r}], "sleeping")
     assert len(pids) == 4
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    deadline = time.monotonic() + 5
-    while any(running(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(running(pid) for pid in pids)
+    wait_for(lambda: not any(running(pid) for pid in pids), "the workers to end")
 
 
 def running(pid: int) -> bool:

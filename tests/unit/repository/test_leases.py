@@ -13,6 +13,8 @@ import subprocess
 import sys
 import threading
 import time
+import types
+import typing as t
 
 import pytest
 
@@ -25,6 +27,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import (
     Refused,
     RepositoryError,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._repository import leases
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder, provably_dead
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.lease_state import current_lease
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import (
@@ -36,6 +39,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases im
     release,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
+from tests.servers.deadline import wait_for
 
 ELSEWHERE = {"run_id": "x", "host": "elsewhere", "boot_id": "b", "pid_namespace": "p", "pid": 1, "pid_started": "1"}
 
@@ -157,32 +161,57 @@ def test_a_released_or_broken_lease_stops_its_holder(repository: Repository) -> 
         lease.check()
 
 
-def test_it_is_renewed_while_work_goes_on(repository: Repository) -> None:
-    with holding(repository, "db", "run-1", ELSEWHERE, 1) as lease:
-        for _second in range(5):
-            time.sleep(0.5)
+class Hurried(threading.Event):
+    """A minute's waiting takes less than half a second."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(None if timeout is None else timeout / 150)
+
+
+def test_it_is_renewed_while_work_goes_on(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    # So that a machine that stands still for some seconds loses no lease.
+    monkeypatch.setattr(leases, "threading", types.SimpleNamespace(Event=Hurried, Thread=threading.Thread))
+    with holding(repository, "db", "run-1", ELSEWHERE, 60) as lease:
+
+        def renewed() -> list[str]:
+            names = repository.store.children("control/leases/db/000000000001/")
+            return sorted(name for name in names if name.startswith("renewed-"))
+
+        wait_for(lambda: bool(renewed()) and renewed()[0] > "renewed-000001.json", "the second renewal")
+        held, deadline = lease_file(repository, "held.json"), lease.deadline
+        os.utime(held, (time.time() - 3600, time.time() - 3600))
+        for _renewal in range(5):
+            last = renewed()[-1]
+            wait_for(lambda last=last: renewed()[-1] > last, "the next renewal")
             lease.check()
             with pytest.raises(LeaseHeld):
-                acquire(repository, "db", "run-2", ELSEWHERE, 1)
-        names = list(repository.store.children("control/leases/db/000000000001/"))
-        assert 1 <= sum(name.startswith("renewed-") for name in names) <= 2
+                acquire(repository, "db", "run-2", ELSEWHERE, 60)
+        assert lease.deadline > deadline
+        # One more while the one before the last is being removed.
+        wait_for(lambda: len(renewed()) <= 2, "earlier renewals to be removed")
+
+
+def lease_file(repository: Repository, name: str) -> pathlib.Path:
+    return pathlib.Path(repository.store.path) / "control/leases/db/000000000001" / name
 
 
 def test_waiting_for_another_to_end(repository: Repository) -> None:
-    held, waited = threading.Event(), []
+    held, seen, waited = threading.Event(), threading.Event(), []
 
     def first() -> None:
-        with holding(repository, "db", "run-1", ELSEWHERE, 2):
+        with holding(repository, "db", "run-1", ELSEWHERE, 20):
             held.set()
-            time.sleep(0.6)
+            seen.wait(60)
+
+    def wait(holder: t.Mapping[str, t.Any], _seconds: float) -> None:
+        waited.append(holder["host"])
+        seen.set()
 
     thread = threading.Thread(target=first)
     thread.start()
     held.wait()
-    with holding(
-        repository, "db", "run-2", ELSEWHERE, 60, 20, lambda holder, seconds: waited.append((holder["host"], seconds))
-    ):
-        assert waited and waited[0][0] == "elsewhere"
+    with holding(repository, "db", "run-2", ELSEWHERE, 60, 120, wait):
+        assert waited and set(waited) == {"elsewhere"}
     thread.join()
 
 
@@ -224,8 +253,10 @@ def test_what_proves_a_death(change: dict[str, object], dead: bool) -> None:
     assert provably_dead({**describe_holder("run"), **change}) is dead
 
 
-def test_a_wrong_clock_is_refused(repository: Repository) -> None:
-    fast = Clocks(now=lambda: _clock.now() + datetime.timedelta(seconds=31))
+def test_a_wrong_clock_is_refused(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = _clock.now()
+    monkeypatch.setattr(repository.store, "now", lambda: moment)
+    fast = Clocks(now=lambda: moment + datetime.timedelta(seconds=31))
     with pytest.raises(Refused, match="clock"):
         acquire(repository, "db", "run-1", ELSEWHERE, 60, clocks=fast)
     assert current_lease(repository, "db") is None
@@ -235,7 +266,7 @@ def test_a_wrong_clock_is_refused(repository: Repository) -> None:
         "run-1",
         ELSEWHERE,
         60,
-        clocks=Clocks(now=lambda: _clock.now() + datetime.timedelta(seconds=25)),
+        clocks=Clocks(now=lambda: moment + datetime.timedelta(seconds=30)),
     )
 
 

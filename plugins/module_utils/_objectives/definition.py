@@ -18,6 +18,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration, parse_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._nearest import nearest
 from ansible_collections.sre.runbooks.plugins.module_utils._objectives.expression import refused
 from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.judging import is_selector
 
@@ -240,8 +241,8 @@ class _Reader:
             raise self.bad(place, "a mapping", value)
         for key in value:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-                hint = f", did you mean {near[0]}?" if near else ""
+                near = nearest(str(key), known)
+                hint = f", did you mean {near}?" if near else ""
                 raise self.bad(f"{place}.{key}".lstrip("."), f"keys among {', '.join(known)}{hint}", key)
         return value
 

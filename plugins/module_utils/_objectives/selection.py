@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import difflib
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._nearest import nearest
 from ansible_collections.sre.runbooks.plugins.module_utils._objectives.definition import (
     MEND,
     Objective,
@@ -145,7 +145,7 @@ def _refused(name: str, error: InvalidInput, service: str, component: str | None
 
 
 def _no_such(name: str, known: t.Sequence[str], only: t.Sequence[str]) -> InvalidInput:
-    meant = [one if one in known else _nearest(one, known) for one in only]
+    meant = [one if one in known else nearest(one, known) for one in only]
     return InvalidInput(
         "there is no such objective",
         expected=_among(name, known) if known else "a name in the variable objectives of the inventory, which has none",
@@ -159,13 +159,9 @@ def _no_such(name: str, known: t.Sequence[str], only: t.Sequence[str]) -> Invali
     )
 
 
-def _nearest(name: str, known: t.Sequence[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), None)
-
-
 def _among(name: str, known: t.Sequence[str]) -> str:
     named = ", ".join(known[:_NAMED]) + (f" and {len(known) - _NAMED} more" if len(known) > _NAMED else "")
-    near = _nearest(name, known)
+    near = nearest(name, known)
     return f"one of {named}" + (f", did you mean {near}?" if near else "")
 
 

@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._nearest import meant
 
 #: Names of headers whose values no output may show.
 _SECRET_NAME = re.compile(r"auth|cookie|token|key|secret|password", re.IGNORECASE)
@@ -236,7 +236,7 @@ def declare(raw: t.Any, position: int, kinds: t.Mapping[str, Kind], session: t.A
     kind = kinds.get(str(given["kind"]))
     if kind is None:
         raise InvalidInput(
-            f"{where} has the unknown kind {given['kind']!r}{_nearest(str(given['kind']), kinds)}",
+            f"{where} has the unknown kind {given['kind']!r}{meant(str(given['kind']), kinds)}",
             component=component,
             expected="one of " + ", ".join(sorted(kinds)),
             found=repr(given["kind"]),
@@ -277,7 +277,7 @@ def _converted(
     known = {**COMMON, **kind.options}
     problems = [
         InvalidInput(
-            f"{where} of kind {kind.name} has the unknown key {key!r}{_nearest(str(key), known)}",
+            f"{where} of kind {kind.name} has the unknown key {key!r}{meant(str(key), known)}",
             component=component,
             expected="keys among " + ", ".join(sorted(known)),
             found=repr(key),
@@ -308,7 +308,7 @@ def _converted(
         problems += [
             InvalidInput(
                 f"{where} of kind {kind.name} has the unknown key {f'{key}.{inner}'!r}"
-                + _nearest(str(inner), option.keys, f"{key}."),
+                + meant(str(inner), option.keys, f"{key}."),
                 component=component,
                 expected=f"keys of {key} among " + ", ".join(sorted(option.keys)),
                 found=repr(inner),
@@ -351,8 +351,3 @@ def forms_of(secret: str) -> t.Iterator[str]:
     yield secret
     lines = (line.strip() for line in secret.splitlines())
     yield from (line for line in lines if line != secret and len(line) >= _SHORTEST_LINE)
-
-
-def _nearest(word: str, known: t.Iterable[str], before: str = "") -> str:
-    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
-    return f", did you mean {before + near[0]!r}?" if near else ""

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._nearest import meant, nearest
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 #: Key of a checklist → its form.
@@ -52,11 +52,11 @@ def checked_checklist(
     if name:
         if name not in checklists:
             raise InvalidInput(
-                f"there is no checklist {name!r}{nearest(name, checklists)}",
+                f"there is no checklist {name!r}{meant(name, checklists)}",
                 expected="one of " + ", ".join(sorted(checklists)),
                 found=repr(name),
                 next_command="describe it in health_checklists of the inventory, or: the same command with -e checklist="
-                + (_near(name, checklists) or min(checklists, default="")),
+                + (nearest(name, checklists) or min(checklists, default="")),
             )
         if not _NAME.fullmatch(name):
             raise InvalidInput(
@@ -75,7 +75,7 @@ def checked_checklist(
     for key, value in given.items():
         if key not in _KEYS:
             raise InvalidInput(
-                f"{where} has the unknown key {key!r}{nearest(str(key), _KEYS)}",
+                f"{where} has the unknown key {key!r}{meant(str(key), _KEYS)}",
                 expected="keys among " + ", ".join(_KEYS),
                 found=repr(key),
                 next_command=_CORRECT,
@@ -101,7 +101,7 @@ def checked_checklist(
     for what, pattern, known in wanted:
         if known and not fnmatch.filter(known, pattern):
             raise InvalidInput(
-                f"{where} names no {what} that there is{nearest(pattern, known)}",
+                f"{where} names no {what} that there is{meant(pattern, known)}",
                 expected="names or patterns of "
                 + ("hosts and groups" if what == "component" else "kinds")
                 + " that there are",
@@ -147,16 +147,6 @@ def select(
     left_out = {probe["name"] for probe in asked if probe.get("name") in disabled}
     kept = [probe for probe in asked if probe.get("name") not in left_out]
     return kept, {name: str(disabled[name]).strip() for name in disabled if name in left_out}
-
-
-def nearest(word: str, known: t.Iterable[str]) -> str:
-    near = _near(word, known)
-    return f", did you mean {near!r}?" if near else ""
-
-
-def _near(word: str, known: t.Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return near[0] if near else ""
 
 
 def _form_of(value: t.Any) -> str:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import typing as t
@@ -14,6 +13,7 @@ from dataclasses import dataclass, fields
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._nearest import meant
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import check_key
 
 MIB = 1 << 20
@@ -76,9 +76,11 @@ class S3Options:
         given = {name: value for name, value in (params or {}).items() if value not in (None, "")}
         unknown = sorted(set(given) - known)
         if unknown:
-            near = difflib.get_close_matches(unknown[0].lower(), sorted(known), n=1, cutoff=0.5)
-            meant = f", did you mean {near[0]!r}?" if near else ""
-            raise InvalidInput(f"s3 has an unknown option{meant}", expected=", ".join(sorted(known)), found=unknown[0])
+            raise InvalidInput(
+                f"s3 has an unknown option{meant(unknown[0], known)}",
+                expected=", ".join(sorted(known)),
+                found=unknown[0],
+            )
         for name in ("lock_for", "connect_timeout", "read_timeout"):
             if name in given:
                 given[name] = parse_duration(given[name])

@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import fnmatch
 import json
 import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._nearest import meant
 from ansible_collections.sre.runbooks.plugins.module_utils._schedules.calendar import Calendar, parse_calendar
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -115,7 +115,7 @@ def _entry(row: t.Any, where: str, known: Known) -> Entry:
     for key in row:
         if key not in _KEYS:
             raise InvalidInput(
-                f"{where} has the unknown key {key!r}{_nearest(str(key), _KEYS)}",
+                f"{where} has the unknown key {key!r}{meant(str(key), _KEYS)}",
                 expected="keys among " + ", ".join(_KEYS),
                 found=repr(key),
             )
@@ -125,7 +125,7 @@ def _entry(row: t.Any, where: str, known: Known) -> Entry:
     if not _RUNBOOK.fullmatch(runbook) or (known.runbooks and runbook not in known.runbooks):
         expected = "the name of a playbook of sre.runbooks"
         raise InvalidInput(
-            f"{where}: there is no runbook {runbook!r}{_nearest(runbook, known.runbooks)}",
+            f"{where}: there is no runbook {runbook!r}{meant(runbook, known.runbooks)}",
             expected="one of " + ", ".join(sorted(known.runbooks)) if known.runbooks else expected,
             found=repr(runbook),
         )
@@ -170,7 +170,7 @@ def _entry(row: t.Any, where: str, known: Known) -> Entry:
 def _check_checklist(name: t.Any, where: str, checklists: t.Sequence[str]) -> None:
     if checklists and name not in checklists:
         raise InvalidInput(
-            f"{where}: there is no checklist {name!r}{_nearest(str(name), checklists)}",
+            f"{where}: there is no checklist {name!r}{meant(str(name), checklists)}",
             expected="one of " + ", ".join(sorted(checklists)),
             found=repr(name),
             next_command="name one of them, or describe it in health_checklists of the inventory",
@@ -187,7 +187,7 @@ def _check_limit(limit: str, where: str, hosts: t.Sequence[str]) -> None:
         pattern = _SUBSCRIPT.sub("", word)
         if not any(fnmatch.fnmatchcase(host, name) for host in hosts for name in (pattern, word)):
             raise InvalidInput(
-                f"{where}: limit names {word!r}, which is no host and no group{_nearest(word, hosts)}",
+                f"{where}: limit names {word!r}, which is no host and no group{meant(word, hosts)}",
                 expected="hosts and groups of the inventory",
                 found=repr(limit),
                 next_command="ansible-inventory --graph",
@@ -220,8 +220,3 @@ def _line(value: t.Any, wrong: str) -> str:
     if not text.isprintable():
         raise InvalidInput(wrong, expected="one printable line", found=repr(text)[:80])
     return text
-
-
-def _nearest(word: str, known: t.Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f", did you mean {near[0]!r}?" if near else ""

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._nearest import nearest
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
 
@@ -32,9 +32,7 @@ def check_zone(name: str, known: t.Collection[str] | None = None) -> bool:
         return True
     if not known:
         return False
-    by_letters = {zone.lower(): zone for zone in sorted(known)}
-    found = difflib.get_close_matches(name.lower(), by_letters, n=1, cutoff=0.6)
-    near = by_letters[found[0]] if found else ""
+    near = nearest(name, known, likeness=0.6) or ""
     raise _refusal(f"there is no timezone {name!r}{f', did you mean {near!r}?' if near else ''}", name, near)
 
 

@@ -273,6 +273,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import REPOSI
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository, open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.announcement import announcement
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.commands import Invocation, completed
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.failure import failure_message
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.publish import Published, publish, stored_report
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_text import summary_lines
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.report import build_report
@@ -348,25 +349,6 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         # With all that would have been in it, so that the screen at least says what was found.
         module.fail_json(msg=str(lost), error=lost.facts(), **facts)
     return facts
-
-
-def failure_message(report: t.Mapping[str, t.Any], where: str, unwritten: str) -> str:
-    """Why the run has failed: what it found, and that somebody who reads the report will not find it where it was to be."""
-    said = []
-    if is_failure(report) and report["verdict_reason"]:
-        said.append(f"{report['verdict']}: {report['verdict_reason']}")
-    if unwritten:
-        said.append(unwritten)
-    if said and where:
-        said.append(f"report: {where}")
-    return "; ".join(said)
-
-
-def is_failure(report: t.Mapping[str, t.Any]) -> bool:
-    """Whether the runbook that it is about did not reach what it is there for."""
-    # Asking is all that a health check does: what could not be asked is no success.
-    proves_by_asking = report["kind"] == "health" or bool(report["service_objectives"])
-    return report["verdict"] in ("failed", "missed") or (report["verdict"] == "unknown" and proves_by_asking)
 
 
 def close(repository: Repository, report: dict[str, t.Any], done: Published) -> None:

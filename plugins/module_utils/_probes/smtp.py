@@ -35,6 +35,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import shown
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import pattern, why
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.password import PASSWORD, password_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
@@ -85,11 +86,8 @@ class SmtpCheck(Check):
     async def ask(self) -> Reading:
         started = time.perf_counter()
         found = _Found()
-        try:
-            password = await self._password()
-        except OSError as error:
-            path = self._options["password_file"]
-            return self.reading("unknown", "nothing", f"the password file {path} cannot be read: {error.strerror}")
+        # What cannot be read makes the engine say "unknown".
+        password = await self._password()
         implicit = self._context if self._options["tls"] == "implicit" else None
         try:
             _, line = await self._session.connections.connect(
@@ -172,20 +170,14 @@ class SmtpCheck(Check):
         await smtp_reply(line, "235")
 
     async def _password(self) -> str | None:
-        path = self._options["password_file"]
-        if self._options["user"] is None or self._options["password"] is not None:
-            return t.cast("str | None", self._options["password"] if self._options["user"] is not None else None)
-        return (await asyncio.get_running_loop().run_in_executor(None, _read, path)).rstrip("\r\n")
+        if self._options["user"] is None:
+            return None
+        return await asyncio.get_running_loop().run_in_executor(None, password_of, self._options)
 
 
 def _own_name() -> str:
     name = socket.gethostname()
     return name if _NAME.fullmatch(name) else "localhost"
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read(65536)
 
 
 SMTP = Kind(
@@ -198,8 +190,7 @@ SMTP = Kind(
         "banner": Option(pattern),
         "mechanisms": Option(names, default=(), filled=True),
         "user": Option(text),
-        "password": Option(text, secret=True),
-        "password_file": Option(text),
+        **PASSWORD,
         "latency_limit": Option(parse_duration),
         "validate_certs": Option(boolean, default=True),
         "ca_cert": Option(text),

@@ -19,7 +19,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     Kind,
     Option,
     Reading,
-    boolean,
     choice,
     integer,
     mapping,
@@ -32,6 +31,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import w
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import NotHttp, Response
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_request import request_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.password import PASSWORD, password_of
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
@@ -242,10 +242,7 @@ ELASTICSEARCH = Kind(
         "user": Option(text),
         **PASSWORD,
         "headers": Option(mapping, default={}, secret=True),
-        "validate_certs": Option(boolean, default=True),
-        "ca_cert": Option(text),
-        "client_cert": Option(text),
-        "client_key": Option(text),
+        **TLS_OPTIONS,
         "server_name": Option(text),
         "status": Option(choice("green", "yellow"), default="yellow"),
         "minimum": Option(integer(1, 10000), default=1),

@@ -38,6 +38,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connecti
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_request import REDIRECTS, Request, request_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.presets import PRESETS, Preset
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
@@ -332,10 +333,7 @@ HTTP = Kind(
         "certificate_days": Option(number),
         "certificate_warning_days": Option(number),
         "keep_alive": Option(boolean, default=True),
-        "validate_certs": Option(boolean, default=True),
-        "ca_cert": Option(text),
-        "client_cert": Option(text),
-        "client_key": Option(text),
+        **TLS_OPTIONS,
         "server_name": Option(text),
     },
     prepare=HttpCheck,

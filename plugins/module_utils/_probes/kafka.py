@@ -19,7 +19,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     Kind,
     Option,
     Reading,
-    boolean,
     choice,
     integer,
     names,
@@ -35,6 +34,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.kafka_judgeme
     values_of,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.password import PASSWORD, password_of
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 from ansible_collections.sre.runbooks.plugins.module_utils._words import said
 
 if t.TYPE_CHECKING:
@@ -236,10 +236,7 @@ KAFKA = Kind(
         "sasl_mechanism": Option(choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), default="SCRAM-SHA-512"),
         "user": Option(text),
         **PASSWORD,
-        "validate_certs": Option(boolean, default=True),
-        "ca_cert": Option(text),
-        "client_cert": Option(text),
-        "client_key": Option(text),
+        **TLS_OPTIONS,
         "minimum": Option(integer(1, 10000), default=1),
         "under_replicated_limit": Option(integer(0, _MOST)),
         "ignore": Option(names, default=()),

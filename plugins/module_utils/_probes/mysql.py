@@ -45,6 +45,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.query import 
     query_in_words,
     value_of,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 from ansible_collections.sre.runbooks.plugins.module_utils._words import said
 
 if t.TYPE_CHECKING:
@@ -273,10 +274,7 @@ MYSQL = Kind(
         **PASSWORD,
         "database": Option(text),
         "tls": Option(boolean, default=False),
-        "validate_certs": Option(boolean, default=True),
-        "ca_cert": Option(text),
-        "client_cert": Option(text),
-        "client_key": Option(text),
+        **TLS_OPTIONS,
         "role": Option(choice("any", "primary", "replica"), default="any"),
         **QUERY,
         "connections_warning": Option(percentage, default=80.0),

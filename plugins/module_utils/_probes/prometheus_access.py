@@ -11,7 +11,8 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.blocking import BlockingCheck
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.curl import curl
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Option, Reading, boolean, text
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Option, Reading, text
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.client import PrometheusError, Server
 
 if t.TYPE_CHECKING:
@@ -24,10 +25,7 @@ ACCESS: dict[str, Option] = {
     "password_file": Option(text),
     "bearer_token": Option(text, secret=True),
     "bearer_token_file": Option(text),
-    "validate_certs": Option(boolean, default=True),
-    "ca_cert": Option(text),
-    "client_cert": Option(text),
-    "client_key": Option(text),
+    **TLS_OPTIONS,
 }
 
 

@@ -28,6 +28,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.disk import p
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import sum_up, with_hints
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.password import PASSWORD, password_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.redis_judgement import judge, measured, values_of
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 from ansible_collections.sre.runbooks.plugins.module_utils._words import said
 
 if t.TYPE_CHECKING:
@@ -169,10 +170,7 @@ REDIS = Kind(
         "user": Option(text),
         **PASSWORD,
         "tls": Option(boolean, default=False),
-        "validate_certs": Option(boolean, default=True),
-        "ca_cert": Option(text),
-        "client_cert": Option(text),
-        "client_key": Option(text),
+        **TLS_OPTIONS,
         "role": Option(choice("any", "primary", "replica"), default="any"),
         "replicas": Option(integer(0, 1000), default=0),
         "lag_limit": Option(parse_duration, default=30.0),

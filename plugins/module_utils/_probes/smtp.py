@@ -27,7 +27,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     Kind,
     Option,
     Reading,
-    boolean,
     choice,
     integer,
     names,
@@ -36,6 +35,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import shown
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import pattern, why
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.password import PASSWORD, password_of
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
@@ -192,10 +192,7 @@ SMTP = Kind(
         "user": Option(text),
         **PASSWORD,
         "latency_limit": Option(parse_duration),
-        "validate_certs": Option(boolean, default=True),
-        "ca_cert": Option(text),
-        "client_cert": Option(text),
-        "client_key": Option(text),
+        **TLS_OPTIONS,
         "server_name": Option(text),
     },
     prepare=SmtpCheck,

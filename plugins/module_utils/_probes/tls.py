@@ -34,7 +34,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     Kind,
     Option,
     Reading,
-    boolean,
     choice,
     integer,
     number,
@@ -42,6 +41,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import shown
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import why
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
@@ -226,10 +226,7 @@ TLS = Kind(
         "maximum_age": Option(parse_duration),
         "minimum_version": Option(choice(*_VERSIONS[2:]), default="TLSv1.2"),
         "maximum_chain": Option(integer(1, 100), default=10),
-        "validate_certs": Option(boolean, default=True),
-        "ca_cert": Option(text),
-        "client_cert": Option(text),
-        "client_key": Option(text),
+        **TLS_OPTIONS,
     },
     prepare=TlsCheck,
     target=lambda options: f"{options['host']}:{options['port']}",

@@ -23,13 +23,13 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     Kind,
     Option,
     Reading,
-    boolean,
     mapping,
     text,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import shown
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import why
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_request import Request, request_of
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
@@ -185,10 +185,7 @@ WEBSOCKET = Kind(
         "subprotocol": Option(text),
         "hold": Option(parse_duration),
         "latency_limit": Option(parse_duration),
-        "validate_certs": Option(boolean, default=True),
-        "ca_cert": Option(text),
-        "client_cert": Option(text),
-        "client_key": Option(text),
+        **TLS_OPTIONS,
         "server_name": Option(text),
     },
     prepare=WebsocketCheck,

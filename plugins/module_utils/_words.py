@@ -2,9 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Numbers of things as people say them, and what errors say in one line."""
+"""Numbers of things as people say them, and what errors and programs say, in one line and without secrets."""
 
 from __future__ import annotations
+
+import typing as t
+
+MASK = "********"
 
 
 def counted(count: int, singular: str, plural: str | None = None) -> str:
@@ -15,3 +19,11 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
 def said(error: BaseException | str) -> str:
     """One line of at most 300 characters; the type of an error that says nothing."""
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def masked(text: str, secrets: t.Iterable[str]) -> str:
+    """Without any of the secrets, of which the longest come first. Give it all of a text: half of one is not known."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, MASK)
+    return text

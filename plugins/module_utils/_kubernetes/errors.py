@@ -10,6 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
+from ansible_collections.sre.runbooks.plugins.module_utils._words import masked
 
 #: What decoders quote of a body that they could not read; it may be a Secret's.
 _QUOTED_BODY = re.compile(r",? error found in #\d+ byte of .*", re.DOTALL)
@@ -192,11 +193,3 @@ def clean(text: str, secrets: t.Iterable[str] = (), longest: int = _LONGEST) -> 
     """
     text = masked(" ".join(_QUOTED_BODY.sub("", text).split()), secrets)
     return text if len(text) <= longest else text[:longest] + "…"
-
-
-def masked(text: str, secrets: t.Iterable[str]) -> str:
-    """Without any of ``secrets``."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "********")
-    return text

@@ -16,7 +16,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.access import Access
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.channels import Channels, open_channels
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import clean, masked
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import clean
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.frames import (
     End,
     FrameReader,
@@ -24,6 +24,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.frames im
     StreamBroken,
     command,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._words import masked
 
 _STDIN, _STDOUT, _STDERR, _STATUS = 0, 1, 2, 3
 #: Bytes kept of what a program says on its standard error: the end, for the error message.

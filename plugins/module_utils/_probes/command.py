@@ -26,9 +26,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.program impor
     NotRun,
     ProgramCheck,
     TooMuch,
-    masked,
     run,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._words import masked
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session

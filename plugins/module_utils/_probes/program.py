@@ -17,6 +17,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import Missin
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Check
 from ansible_collections.sre.runbooks.plugins.module_utils._process import last_lines
 from ansible_collections.sre.runbooks.plugins.module_utils._process_group import ProcessGroup
+from ansible_collections.sre.runbooks.plugins.module_utils._words import MASK, masked
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
@@ -26,7 +27,6 @@ _READ = 64 * 1024
 _WRITTEN = 16 * 1024 * 1024
 #: How long one that was killed may take to be gone.
 _PATIENCE_S = 2.0
-_MASK = "********"
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -119,16 +119,9 @@ async def _end(group: ProcessGroup) -> None:
         group.close(patience=0.01)
 
 
-def masked(words: str, secrets: t.Sequence[str]) -> str:
-    """What a program said, without the secrets, of which the longest come first."""
-    for secret in secrets:
-        words = words.replace(secret, _MASK)
-    return words
-
-
 def _begun(words: str, secrets: t.Sequence[str]) -> str:
     """The end of a text, without the rest of a secret that began before it."""
     rests = [
         len(secret) - start for secret in secrets for start in range(1, len(secret)) if words.startswith(secret[start:])
     ]
-    return _MASK + words[max(rests) :] if rests else words
+    return MASK + words[max(rests) :] if rests else words

@@ -238,7 +238,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._module import (
 from ansible_collections.sre.runbooks.plugins.module_utils._progress import Progress
 from ansible_collections.sre.runbooks.plugins.module_utils._recovery.kept import before_component
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.documents import check_component
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.expire import Expiry, Outcome
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.expire import Expiry, Outcome, joined, predicted
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.expiry_plan import ExpiryPlan, plan_expiry
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding, shown_in
@@ -262,7 +262,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     repository = open_signed(params)
     if module.check_mode:
         plans = _plans(repository, component, policy, replaced, _clock.now(), horizon)
-        return _result(module, plans, _joined([_predicted(plan) for plan in plans]))
+        return _result(module, plans, joined([predicted(plan) for plan in plans]))
     holder = describe_holder(params["run_id"])
     ttl, wait = _clock.parse_duration(params["lease_ttl"]), _clock.parse_duration(params["lease_wait"])
     with Progress(params["progress_path"]) as progress:
@@ -309,7 +309,7 @@ def _execute(
             expiry = Expiry(repository, plan, lease.check, run_id, progress)
             expiry.extend_locks(locked_until)
             outcomes.append(expiry.run())
-        outcome = _joined(outcomes)
+        outcome = joined(outcomes)
         step.outcome = "failed" if outcome.failures else "changed" if outcome.changed else "ok"
         step.facts.update(
             expired=len(outcome.expired) + len(outcome.finished),
@@ -318,33 +318,6 @@ def _execute(
             failures=[f"{point_id}: {words}" for point_id, words in list(outcome.failures.items())[:20]],
         )
     return outcome
-
-
-def _predicted(plan: ExpiryPlan) -> Outcome:
-    """What would have been done, had it been done."""
-
-    def ids(action: str) -> list[str]:
-        return [row.point_id for row in plan.of(action)]
-
-    size = sum(row.size for row in plan.of("expire", "finish", "remove"))
-    return Outcome(
-        expired=ids("expire"),
-        finished=ids("finish"),
-        removed=ids("remove"),
-        withdrawn=ids("withdraw"),
-        extended=list(plan.extend_locks),
-        bytes=size,
-    )
-
-
-def _joined(outcomes: t.Sequence[Outcome]) -> Outcome:
-    joined = Outcome()
-    for outcome in outcomes:
-        for name in ("expired", "finished", "removed", "withdrawn", "extended", "waiting"):
-            getattr(joined, name).extend(getattr(outcome, name))
-        joined.bytes += outcome.bytes
-        joined.failures.update(outcome.failures)
-    return joined
 
 
 def _result(module: AnsibleModule, plans: t.Sequence[ExpiryPlan], outcome: Outcome) -> dict[str, t.Any]:

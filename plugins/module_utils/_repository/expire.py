@@ -69,6 +69,34 @@ class Outcome:
         return bool(self.expired or self.finished or self.removed or self.withdrawn)
 
 
+def predicted(plan: ExpiryPlan) -> Outcome:
+    """What would have been done, had it been done."""
+
+    def ids(action: str) -> list[str]:
+        return [row.point_id for row in plan.of(action)]
+
+    size = sum(row.size for row in plan.of(EXPIRE, FINISH, REMOVE))
+    return Outcome(
+        expired=ids(EXPIRE),
+        finished=ids(FINISH),
+        removed=ids(REMOVE),
+        withdrawn=ids(WITHDRAW),
+        extended=list(plan.extend_locks),
+        bytes=size,
+    )
+
+
+def joined(outcomes: t.Iterable[Outcome]) -> Outcome:
+    """What was done by all of them together."""
+    together = Outcome()
+    for outcome in outcomes:
+        for name in ("expired", "finished", "removed", "withdrawn", "extended", "waiting"):
+            getattr(together, name).extend(getattr(outcome, name))
+        together.bytes += outcome.bytes
+        together.failures.update(outcome.failures)
+    return together
+
+
 class Expiry:
     """One execution of a plan.
 

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import threading
+import types
 import typing as t
 
 import pytest
 
+from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics import gathering
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.alerts import ALERTS, collectors_for
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.desk import Desk, bounded
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.gathering import Collector, Gathered, gather
@@ -35,13 +37,23 @@ def test_they_run_at_the_same_time() -> None:
     assert [one.outcome for one in found] == ["collected"] * 5
 
 
-def test_one_that_hangs_is_named_and_what_it_had_is_kept() -> None:
-    release = threading.Event()
+def test_one_that_hangs_is_named_and_what_it_had_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, waits, quick_begun = threading.Event(), threading.Event(), threading.Event()
     late: list[str] = []
+
+    def clock() -> float:
+        """Stands still until one is ready and the other waits."""
+        ready = quick_begun.is_set() and all(thread.name != "c1" for thread in threading.enumerate())
+        return 10.0 if waits.is_set() and ready else 0.0
+
+    def is_quick(desk: Desk) -> None:
+        quick_begun.set()
+        fine(desk)
 
     def hangs(desk: Desk) -> None:
         desk.text("early.txt", "early")
         desk.finding("warning", "seen early")
+        waits.set()
         release.wait(60)
         try:
             desk.text("late.txt", "late")
@@ -49,7 +61,8 @@ def test_one_that_hangs_is_named_and_what_it_had_is_kept() -> None:
             late.append(type(error).__name__)
             raise
 
-    slow, quick = run(hangs, fine, time_limit_s=0.5)
+    monkeypatch.setattr(gathering, "time", types.SimpleNamespace(monotonic=clock))
+    slow, quick = run(hangs, is_quick, time_limit_s=0.5)
     release.set()
     assert (quick.outcome, slow.outcome) == ("collected", "late")
     assert slow.why == "not ready after 0.5 s; what there was by then is kept"

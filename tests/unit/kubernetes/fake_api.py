@@ -17,8 +17,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client im
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.retries import Patience
 
 Reply = tuple[int, t.Any, dict[str, str]]
-#: Impatient enough for a test.
-IMPATIENT = Patience(connect_s=2, read_s=2, retry_s=1.5)
+#: For requests that are to succeed in the end, also on a machine that stops for a while.
+PATIENT = Patience(connect_s=120, read_s=120, retry_s=120)
+#: For those that are given up.
+IMPATIENT = Patience(connect_s=120, read_s=120, retry_s=1.5)
 
 
 class Asked(t.NamedTuple):
@@ -73,7 +75,7 @@ class FakeApi:
 
 @contextlib.contextmanager
 def fake_cluster(
-    answer: t.Callable[[Asked], Reply | None], patience: Patience = IMPATIENT, **params: t.Any
+    answer: t.Callable[[Asked], Reply | None], patience: Patience = PATIENT, **params: t.Any
 ) -> collections.abc.Iterator[tuple[Cluster, FakeApi]]:
     fake = FakeApi(answer)
     try:

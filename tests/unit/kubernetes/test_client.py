@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import socket
@@ -13,9 +14,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import errors
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes import client, errors
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import connect
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.retries import may_repeat
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.retries import Attempts, may_repeat
 from tests.unit.kubernetes.fake_api import IMPATIENT, Reply, fake_cluster, replies, status
 
 OK: Reply = (200, {"kind": "ConfigMap"}, {})
@@ -29,8 +30,21 @@ def test_reading_outlasts_a_bad_moment(code: int) -> None:
         assert len(fake.asked) == 4
 
 
+@pytest.fixture
+def only_pauses_take_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the clock of those who try again: whatever else happens on this machine."""
+    passed = [0.0]
+
+    def sleep(seconds: float) -> None:
+        passed[0] += seconds
+
+    attempts = functools.partial(Attempts, clock=lambda: passed[0], sleep=sleep)
+    monkeypatch.setattr(client, "Attempts", attempts)
+
+
+@pytest.mark.usefixtures("only_pauses_take_time")
 def test_patience_ends_and_says_so() -> None:
-    with fake_cluster(replies(status(503, "ServiceUnavailable", "etcd is away"))) as (cluster, fake):
+    with fake_cluster(replies(status(503, "ServiceUnavailable", "etcd is away")), IMPATIENT) as (cluster, fake):
         with pytest.raises(errors.Unreachable) as caught:
             cluster.get(PATH)
         assert caught.value.status == 503 and "etcd is away" in str(caught.value) and "attempts" in str(caught.value)
@@ -52,7 +66,7 @@ def test_a_webhook_that_is_down_is_named_soon() -> None:
 def test_retry_after_is_honoured() -> None:
     with fake_cluster(replies((429, {}, {"Retry-After": "1"}), OK)) as (cluster, _fake):
         assert cluster.get(PATH)
-    with fake_cluster(replies((429, {}, {"Retry-After": "30"}))) as (cluster, fake):
+    with fake_cluster(replies((429, {}, {"Retry-After": "30"})), IMPATIENT) as (cluster, fake):
         with pytest.raises(errors.Unreachable):
             cluster.get(PATH)
         assert len(fake.asked) == 1  # it would come too late
@@ -139,6 +153,7 @@ def test_what_is_no_api_server_is_named() -> None:
         assert len(fake.asked) == 1  # no token is carried elsewhere
 
 
+@pytest.mark.usefixtures("only_pauses_take_time")
 def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

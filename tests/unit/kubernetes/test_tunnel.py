@@ -40,14 +40,14 @@ class Line:
 
     def receive(self) -> tuple[int, bytes] | None:
         if not self.listens:
-            self.failed.wait(10)
+            self.failed.wait(60)
             time.sleep(0.1)  # long enough for whoever would hang up now
         if self.closed.is_set():
             raise StreamBroken("the connection ended", found="closed")
         if self.said:
             return self.said.pop(0)
         if self.after is not None:
-            self.after.wait(10)
+            self.after.wait(60)
         return None
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class Line:
 @pytest.fixture
 def ends() -> t.Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
-    theirs.settimeout(10)
+    theirs.settimeout(60)
     with ours, theirs:
         yield ours, theirs
 
@@ -88,7 +88,7 @@ def test_what_a_server_says_when_it_hangs_up_arrives(ends: tuple[socket.socket, 
     theirs.sendall(b"SELECT 1")
     thread, said = carried(ours, line)
     assert received(theirs) == GOODBYE
-    thread.join(10)
+    thread.join(60)
     assert said == [""]
 
 
@@ -98,7 +98,7 @@ def test_who_hangs_up_here_ends_it_there(ends: tuple[socket.socket, socket.socke
     thread, said = carried(ours, line)
     theirs.sendall(b"a question")
     theirs.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
+    thread.join(60)
     assert line.closed.is_set() and line.heard == b"a question" and said == [""]
 
 
@@ -106,7 +106,7 @@ def test_what_the_kubelet_complains_about_is_told(ends: tuple[socket.socket, soc
     ours, theirs = ends
     thread, said = carried(ours, Line((DATA, PORT), (ERROR, PORT), (ERROR, b"connection refused")))
     assert received(theirs) == b""
-    thread.join(10)
+    thread.join(60)
     assert said == ["connection refused"]
 
 
@@ -123,9 +123,9 @@ def test_a_goodbye_goes_out_before_the_tunnel_is_closed(monkeypatch: pytest.Monk
     line = SlowLine((DATA, PORT), after=threading.Event())
     monkeypatch.setattr(tunnel, "open_channels", lambda *_arguments: line)
     with Tunnel(t.cast("t.Any", None), "shop", "pg-0", 5432) as way:
-        with socket.create_connection((way.host, way.port), 10) as client:
+        with socket.create_connection((way.host, way.port), 60) as client:
             client.sendall(b"SELECT 1")
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while not line.heard and time.monotonic() < until:
                 time.sleep(0.01)
             client.sendall(b"goodbye")

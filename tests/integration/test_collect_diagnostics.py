@@ -69,7 +69,7 @@ def collect(tmp_path: pathlib.Path) -> t.Callable[..., subprocess.CompletedProce
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
 

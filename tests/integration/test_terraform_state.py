@@ -13,7 +13,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 import typing as t
 
 import pytest
@@ -344,7 +343,9 @@ def play(site: Site, playbook: str, *arguments: str) -> str:
     groups = {"components": {"children": {"terraform": {"hosts": {NAME: {}}}}}}
     inventory = site.path / "hosts.yml"
     inventory.write_text(json.dumps({"all": {"vars": variables, "children": groups}}))
-    done = run_playbook(inventory, playbook, *arguments)
+    temporary = site.path / "temporary"
+    temporary.mkdir(exist_ok=True)
+    done = run_playbook(inventory, playbook, *arguments, TMPDIR=str(temporary))
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -365,7 +366,7 @@ def test_through_the_playbooks(site: Site, server: StateServer) -> None:
     server.states.clear()
     play(site, "rebuild_environment", "-e", "rebuild_confirm=local")
     assert site.live.holds() == {"a": "first"}
-    assert not list(pathlib.Path(tempfile.gettempdir()).glob("sre-terraform-*"))
+    assert not list((site.path / "temporary").glob("sre-terraform-*"))
 
 
 def _reports(site: Site) -> str:

@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import signal
-import time
 import typing as t
 
 import pytest
@@ -26,6 +25,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.points im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
 from tests.robustness.module_process import Kill, ModuleProcess, Outcome
 from tests.robustness.sweeping import Sweep, sweep_through
+from tests.servers.deadline import wait_for
 from tests.servers.module_call import start_module
 from tests.servers.terraform import NAME, Site, StateServer, state_server
 
@@ -152,12 +152,9 @@ def test_killed_while_the_backend_answers_it_leaves_no_lock(own: KilledState, me
         return answer(asked, path, body)
 
     server.serve = serve  # type: ignore[method-assign]
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     assert killed
-    until = time.monotonic() + 30
-    while server.locks and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not server.locks, "the state stays locked"
+    wait_for(lambda: not server.locks, "the state's lock to be given back", 120)
     sweep = SWEEPS["restore"]
     again = sweep.act(own, None)
     assert not again.failed, str(again)

@@ -36,7 +36,7 @@ def test_everything_is_as_it_was(shop):
 
 
 def test_workloads_read_the_setting_that_was_rolled_back(kubectl, shop):
-    kubectl("rollout", "status", "deployment/api", "--namespace=shop", "--timeout=60s")
+    kubectl("rollout", "status", "deployment/api", "--namespace=shop", "--timeout=300s")
     deployment = shop("deployment", "api")
     assert deployment["spec"]["replicas"] == 2
     assert "kubectl.kubernetes.io/restartedAt" in deployment["spec"]["template"]["metadata"]["annotations"]
@@ -85,7 +85,7 @@ def test_a_webhook_that_is_down_is_named(kubectl, shop, local):
 
 def await_webhook(kubectl):
     """The API server calls it some moments after it was made."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while True:
         try:
             kubectl("annotate", "configmap/settings", "--namespace=shop", "--dry-run=server", "tried=yes")

@@ -16,7 +16,7 @@ def test_every_flight_is_back(query):
 
 def test_the_service_answers_from_the_database(local):
     port = local.variables()["SRE_RUNBOOKS_LOCAL_API_PORT"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/flights?origin=JFK&limit=1", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/flights?origin=JFK&limit=1", timeout=60) as answer:
         assert "JFK" in json.dumps(json.load(answer))
 
 

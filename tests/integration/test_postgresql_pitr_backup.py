@@ -19,10 +19,11 @@ import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._pgbackrest.command import Pgbackrest
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import free_port, give
+from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import give
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest import RecoveryPoint
 from tests.servers.archived import NAME, ArchivedComponent, archived_component, public_directory
 from tests.servers.s3 import Gateway, s3_gateway_tls  # noqa: F401
+from tools.local_environment import free_port
 
 KEEP_ONE = {"hourly": 0, "daily": 0, "weekly": 0, "monthly": 0, "yearly": 0, "keep_last": 1, "min_age": "0"}
 
@@ -208,7 +209,7 @@ def test_the_guide_works_as_written(component: ArchivedComponent) -> None:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=120,
+                timeout=300,
                 check=False,
             )
             assert done.returncode == 0, done.stdout

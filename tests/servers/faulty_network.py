@@ -49,7 +49,7 @@ class FaultyNetwork:
         body = json.dumps(document).encode() if document is not None else None
         request = urllib.request.Request(self.api + path, body, method=method)
         request.add_header("Content-Type", "application/json")
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
             content = answer.read()
         return json.loads(content) if content else None
 
@@ -108,7 +108,7 @@ def running_network() -> collections.abc.Iterator[FaultyNetwork]:
     )
     try:
         network = FaultyNetwork(f"http://127.0.0.1:{port}")
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             try:
                 network.call("GET", "/proxies")

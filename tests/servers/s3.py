@@ -273,13 +273,13 @@ def _directory() -> str:
     raise RuntimeError("no file system with extended attributes for an S3 gateway; set TMPDIR to one")
 
 
-def _wait(gateway: Gateway, seconds: float = 30) -> None:
+def _wait(gateway: Gateway, seconds: float = 60) -> None:
     context = gateway.certificates.context() if gateway.certificates else None
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     end = time.monotonic() + seconds
     while True:
         try:
-            with opener.open(gateway.url + "/gateway-health", timeout=2):
+            with opener.open(gateway.url + "/gateway-health", timeout=10):
                 return
         except OSError as error:
             if gateway.process.poll() is not None or time.monotonic() > end:

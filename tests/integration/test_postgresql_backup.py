@@ -28,6 +28,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import (
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.instance import Instance
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.verify import verify_point
+from tests.servers.deadline import wait_for
 from tests.servers.module_call import finish_module, start_module
 from tests.servers.postgresql import FAST, Server, postgresql_server, postgresql_system, running_server  # noqa: F401
 from tests.servers.site import (  # noqa: F401
@@ -40,6 +41,7 @@ from tests.servers.site import (  # noqa: F401
     simple,
     site,
 )
+from tools.local_environment import free_port
 
 
 def test_check_then_run_then_nothing(site: Site) -> None:  # noqa: F811
@@ -219,9 +221,7 @@ def test_standby_gives_its_data_and_no_canary(tmp_path: pathlib.Path) -> None:
         create(primary, "flights", "CREATE TABLE f AS SELECT 1 AS id; CREATE UNLOGGED TABLE u AS SELECT 2 AS id")
         user = place.server_user()
         root = place.make_directory(user, "srt-")
-        standby = Instance(
-            os.path.join(root, "data"), os.path.join(root, "s"), place.free_port(), primary.bin_dir, user
-        )
+        standby = Instance(os.path.join(root, "data"), os.path.join(root, "s"), free_port(), primary.bin_dir, user)
         try:
             os.mkdir(standby.data_dir, 0o700)
             place.give(standby.data_dir, user)
@@ -262,17 +262,28 @@ def test_secrets_show_nowhere(simple: Site) -> None:  # noqa: F811
     simple.server.execute("CREATE ROLE holder LOGIN PASSWORD 'role-secret'")
     simple.server.execute("ALTER DATABASE flights SET app.api_key = 'custom-secret'")
     simple.server.execute("INSERT INTO f SELECT i FROM generate_series(1, 300000) i", "flights")
+    scratch = simple.path / "scratch"
+    scratch.mkdir()
     seen: set[str] = set()
+
+    def dumping() -> bool:
+        for member in psutil.process_iter(["cmdline"]):
+            seen.add(" ".join(member.info["cmdline"] or []))
+        return any("pg_dump" in line and str(scratch) in line for line in seen)
+
     try:
-        process = start_module("postgresql_backup", simple.params())
+        with client.connect(simple.server.address, "flights", autocommit=False) as blocker:
+            # It waits for this lock until it was seen.
+            blocker.execute("LOCK TABLE f IN ACCESS EXCLUSIVE MODE")
+            process = start_module("postgresql_backup", simple.params(scratch_dir=str(scratch), lock_timeout="10m"))
+            wait_for(dumping, "pg_dump among the processes")
+            blocker.rollback()
         while process.poll() is None:
-            for member in psutil.process_iter(["cmdline"]):
-                seen.add(" ".join(member.info["cmdline"] or []))
+            dumping()
         result = finish_module(process)
         assert result.get("changed"), result
     finally:
         simple.server.execute("DROP ROLE holder")
-    assert any("pg_dump" in line for line in seen)
     assert not [line for line in seen if simple.server.password in line]
     result["invocation"] = None
     assert simple.server.password not in json.dumps(result) and "custom-secret" not in json.dumps(result)

@@ -11,7 +11,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 import typing as t
 
 import pytest
@@ -19,6 +18,7 @@ import pytest
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.scratch import remove_leftovers
 from tests.servers.component import NAME, Component
+from tests.servers.deadline import wait_for
 from tests.servers.module_call import start_module
 from tests.servers.postgresql import KINDS, Server, find_binaries, postgresql_system  # noqa: F401
 
@@ -165,16 +165,20 @@ def test_foreign_servers_cannot_be_reached(component: Component, scratch: pathli
 def test_killed_it_leaves_no_server_and_the_next_cleans_up(component: Component, scratch: pathlib.Path) -> None:
     own = {"repository": component.url, "environment_name": "local", "component": NAME, "scratch_dir": str(scratch)}
     process = start_module("postgresql_drill", own)
-    deadline = time.monotonic() + 60
-    while not list(scratch.glob("sre-drill-*/data/postmaster.pid")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    (pid_file,) = scratch.glob("sre-drill-*/data/postmaster.pid")
-    server = int(pid_file.read_text().splitlines()[0])
+    written: list[str] = []
+
+    def started() -> bool:
+        # Its first line may not be written yet when the file is there.
+        for path in scratch.glob("sre-drill-*/data/postmaster.pid"):
+            written[:] = path.read_text().splitlines()[:1]
+        return bool(written)
+
+    wait_for(started, "the scratch server")
+    server = int(written[0])
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + 15
-    while pathlib.Path(f"/proc/{server}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not pathlib.Path(f"/proc/{server}").exists(), "the scratch server outlived its drill"
+    wait_for(
+        lambda: not pathlib.Path(f"/proc/{server}").exists(), "the scratch server, which outlived its drill, to end"
+    )
     done = component.drill(scratch_dir=str(scratch))
     assert "error" not in done and list(scratch.iterdir()) == []

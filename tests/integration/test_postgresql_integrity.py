@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import random
 import subprocess
 import typing as t
 
@@ -114,7 +115,7 @@ def test_a_damaged_index_is_found_and_rebuilt(server: Server, database: str, ins
 
 def test_an_index_of_the_catalogue_is_rebuilt(server: Server, database: str) -> None:
     path = path_of(server, "pg_catalog.pg_description_o_c_o_index")
-    damage(server, path, 2 * PAGE + 100, os.urandom(2000))
+    damage(server, path, 2 * PAGE + 100, random.Random(2000).randbytes(2000))
     found = look(server, depth="structure")
     assert named(found) == {("pg_description_o_c_o_index", "reindex")}
     params = {**named_indexes(database, "pg_description_o_c_o_index"), **server.params()}

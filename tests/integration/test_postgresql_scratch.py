@@ -12,12 +12,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import client, place, scratch
 from tests.conftest import ROOT
+from tests.servers.deadline import wait_for
 from tests.servers.postgresql import KINDS, find_binaries
 
 
@@ -59,17 +59,14 @@ def test_a_killed_drill_leaves_no_server_and_the_next_removes_its_files() -> Non
         from tests.servers.postgresql import find_binaries
         with scratch.scratch_server(find_binaries("system"), {parent!r}) as server:
             print(server.directory, server.instance.pid(), flush=True)
-            time.sleep(60)
+            time.sleep(600)
     """)
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         directory, pid = child.stdout.readline().split()
         assert scratch.remove_leftovers(parent) == []  # somebody else's running drill
         os.kill(child.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while pathlib.Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not pathlib.Path(f"/proc/{pid}").exists(), "the server outlived its drill"
+    wait_for(lambda: not pathlib.Path(f"/proc/{pid}").exists(), "the server, which outlived its drill, to end")
     assert pathlib.Path(directory).exists()
     assert scratch.remove_leftovers(parent) == [directory]
     assert os.listdir(parent) == []

@@ -24,6 +24,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.swap impo
     swap,
 )
 from tests.conftest import ROOT
+from tests.servers.deadline import wait_for
 from tests.servers.postgresql import Server, postgresql_server, postgresql_system, postgresql_wheel, running_server
 
 __all__ = ["postgresql_server", "postgresql_system", "postgresql_wheel"]
@@ -70,6 +71,8 @@ def test_the_restored_takes_the_place_and_the_live_is_kept(
     make(postgresql_server, name, "old")
     make(postgresql_server, restoring_name(name), "new")
     with postgresql_server.connect(name) as busy, postgresql_server.connect() as session:
+        count = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"
+        wait_for(lambda: session.execute(count, (name,)).fetchone() == (1,), "the session that made it to end")
         done = swap(session, [Replacement(name, restoring_name(name))], component, POINT, epoch=3)
         assert done[0].sessions == 1 and busy.info.dbname == name
         assert content(postgresql_server, name) == "new"
@@ -137,7 +140,7 @@ def test_killed_inside_the_swap_and_run_again(postgresql_server: Server, compone
     done = subprocess.run([sys.executable, "-c", program], env=environment, check=False, capture_output=True)
     assert done.returncode == -9, done.stderr.decode()
     with postgresql_server.connect() as session:
-        marker.hold_advisory_lock(session, component)
+        marker.hold_advisory_lock(session, component, wait_s=60)
         mended = mend_interrupted_swap(session, component)
         assert bool(mended) == (killed_at in ("end sessions", "rename"))
         if killed_at != "renamed":

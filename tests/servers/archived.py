@@ -68,7 +68,7 @@ class ArchivedComponent:
             "cipher_pass_file": str(self.passphrase),
             "config_dir": str(self.config_dir),
             "restart": "allowed",
-            "timeout": "30s",
+            "timeout": "120s",
             **self.server.params(),
             **params,
         }
@@ -105,5 +105,7 @@ def archived_component(
     url: str | None = None, s3: dict[str, t.Any] | None = None
 ) -> collections.abc.Iterator[ArchivedComponent]:
     """A new server of the distribution (the one that its pgBackRest knows), not archiving yet."""
-    with public_directory() as path, running_server("system", {"wal_level": "minimal", "max_wal_senders": 0}) as server:
+    # What is not archived is counted in transactions: autovacuum's own come when they like.
+    settings = {"wal_level": "minimal", "max_wal_senders": 0, "autovacuum": "off"}
+    with public_directory() as path, running_server("system", settings) as server:
         yield ArchivedComponent(server, path, url, s3)

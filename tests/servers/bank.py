@@ -10,10 +10,10 @@ import collections.abc
 import contextlib
 import dataclasses
 import pathlib
-import time
 import typing as t
 
 from tests.servers.archived import NAME, ArchivedComponent, archived_component
+from tests.servers.deadline import wait_for
 from tests.servers.module_call import call_module
 
 DATABASE = "bank"
@@ -60,10 +60,7 @@ class Bank:
     def end_segment(self) -> str:
         """End the segment and wait until it is archived; its name."""
         ((segment,),) = self.server.execute("SELECT pg_walfile_name(pg_switch_wal())")
-        deadline = time.monotonic() + 30
-        while not self.segment_files(segment):
-            assert time.monotonic() < deadline, f"{segment} was not archived"
-            time.sleep(0.05)
+        wait_for(lambda: bool(self.segment_files(segment)), f"{segment} in the archive")
         return str(segment)
 
     def segment_files(self, name: str) -> list[pathlib.Path]:

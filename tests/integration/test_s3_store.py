@@ -244,8 +244,9 @@ def test_reading_goes_on_in_the_same_object_or_not_at_all(s3_gateway: Gateway, s
 
 
 def test_reading_without_a_way_ends_with_an_error(s3_gateway: Gateway, s3_way: Way, url: str) -> None:
-    opened(url, s3_gateway.options()).create("a", contents(3 * MIB))
-    store = opened(url, s3_gateway.options(url=s3_way.url), connect_timeout=1, read_timeout=1, max_attempts=2)
+    # So much that what the way and its ends may hold back is not all of it, however late it is cut.
+    opened(url, s3_gateway.options()).create("a", contents(24 * MIB))
+    store = opened(url, s3_gateway.options(url=s3_way.url), connect_timeout=10, read_timeout=30, max_attempts=2)
     with s3_way.fault("bandwidth", rate=500), store.open("a") as source:
         source.read(10)
         with s3_way.cut(), pytest.raises(RepositoryError, match="could not read a"):
@@ -261,7 +262,7 @@ def failure(url: str, options: dict[str, t.Any], key: str = "a") -> RepositoryEr
         lambda store: [*store.list("")],
     ):
         with pytest.raises(RepositoryError) as raised:
-            work(opened(url, options, connect_timeout=2, read_timeout=3, max_attempts=1))
+            work(opened(url, options, connect_timeout=30, read_timeout=60, max_attempts=1))
         errors.append(raised.value)
         for name in ("secret_key", "access_key", "session_token"):
             assert not options.get(name) or options[name] not in str(raised.value)

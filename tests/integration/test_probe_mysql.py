@@ -14,6 +14,8 @@ import signal
 import time
 import typing as t
 
+import pytest
+
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Reading
 from tests.servers.certificates import make_certificates
 from tests.servers.deadline import wait_for
@@ -67,7 +69,16 @@ def test_queries(mariadb_server: MariadbServer) -> None:
     assert outcome(server, query="SELECT seq FROM mysql.no_such_table")[0] == "failed"
     assert "error in your SQL syntax" in outcome(server, query="SELEKT 1")[1]
     for query in ("INSERT INTO shop.orders VALUES (1)", "CREATE TABLE shop.probed (a int)", "DROP TABLE shop.orders"):
-        assert "READ ONLY" in outcome(server, query=query)[1]
+        reading = ask(server, query=query)
+        assert "READ ONLY" in reading.message
+        # Nor does it when it is pasted.
+        assert reading.hint is not None
+        assert shlex.split(reading.hint)[-1] == f"SET SESSION TRANSACTION READ ONLY; {query}"
+    import pymysql
+
+    with contextlib.closing(server.connect()) as console, pytest.raises(pymysql.err.Error, match="READ ONLY"):
+        for statement in ("SET SESSION TRANSACTION READ ONLY", "INSERT INTO shop.orders VALUES (1)"):
+            console.cursor().execute(statement)
     assert server.execute("SHOW TABLES FROM shop") == [("orders",)]
     assert outcome(server, query="SELECT sleep(30)", timeout=1)[0] == "failed"
 

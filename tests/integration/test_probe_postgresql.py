@@ -60,6 +60,18 @@ def test_a_single_server_that_is_well(postgresql_server: Server, kind: str) -> N
     assert outcome(postgresql_server, kind, password=None, password_file="/nowhere")[0] == "unknown"
 
 
+def test_a_query_changes_nothing_when_its_hint_is_pasted_either(postgresql_system: Server) -> None:
+    server = postgresql_system
+    with contextlib.closing(server.connect()) as console:
+        console.execute("CREATE TABLE IF NOT EXISTS hinted AS SELECT 1 AS a")
+        reading = ask(server, "postgresql", query="DELETE FROM hinted")
+        assert "read-only transaction" in reading.message
+        with pytest.raises(subprocess.CalledProcessError):
+            next_command(reading, server)
+        assert console.execute("SELECT count(*) FROM hinted").fetchone() == (1,)
+        assert "(1 row)" in next_command(ask(server, "postgresql", query="SELECT a FROM hinted", expect=2), server)
+
+
 def test_connections(postgresql_system: Server) -> None:
     server = postgresql_system
     with contextlib.ExitStack() as held:

@@ -83,7 +83,9 @@ class MysqlCheck(BlockingCheck):
             raise ValueError("role needs replication: true, by which it is known")
         self._query: str | None = options["query"]
         self.expected = _in_words(options)
-        self.hint = self._command(self._query or "SHOW GLOBAL STATUS LIKE 'Threads%'")
+        # Pasted, what somebody else wrote is as read-only as it was here.
+        own = f"SET SESSION TRANSACTION READ ONLY; {self._query}" if self._query else None
+        self.hint = self._command(own or "SHOW GLOBAL STATUS LIKE 'Threads%'")
 
     def look(self) -> Reading:
         try:

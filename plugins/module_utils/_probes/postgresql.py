@@ -27,6 +27,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.query import 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
 
+_LOOK = "SELECT pg_is_in_recovery()"
+
 
 class PostgresqlCheck(PostgresqlQuestion):
     def __init__(self, options: dict[str, t.Any], session: Session) -> None:
@@ -35,7 +37,8 @@ class PostgresqlCheck(PostgresqlQuestion):
         check_query(options)
         wanted = "a connection" if options["role"] == "any" else f"a connection to a {options['role']}"
         self.expected = ", ".join([wanted, *query_in_words(options)])
-        self.hint = self.psql(self._query or "SELECT pg_is_in_recovery()")
+        # Pasted, what somebody else wrote is as read-only as it was here.
+        self.hint = self.psql(self._query, first="BEGIN READ ONLY") if self._query else self.psql(_LOOK)
 
     async def question(self, connection: t.Any) -> tuple[bool, str, list[list[t.Any]]]:
         """Whether it is a standby, the version, and the rows."""

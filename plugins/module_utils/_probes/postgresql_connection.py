@@ -64,10 +64,11 @@ class PostgresqlQuestion(Check):
         place = json.dumps(self._transport, sort_keys=True) if self._transport else self._host
         self._turnstile = session.turnstile(("postgresql", place, options["port"]), places=8, most=32)
 
-    def psql(self, query: str, user: str | None = None) -> str:
+    def psql(self, query: str, user: str | None = None, first: str | None = None) -> str:
         """The command for whoever looks further; to a server in a pod, the pod is what is looked at first.
 
         :arg user: who may, where the probe's user may not.
+        :arg first: a statement before it, in the same session.
         """
         if self._transport:
             pod = self._transport.get("pod") or f"-l {shlex.quote(str(self._transport.get('pod_selector')))}"
@@ -84,7 +85,8 @@ class PostgresqlQuestion(Check):
         if options["ca_cert"]:
             target["sslrootcert"] = options["ca_cert"]
         conninfo = " ".join(f"{key}={_conninfo(str(value))}" for key, value in target.items())
-        line = f"psql {shlex.quote(conninfo)} -c {shlex.quote(query)}"
+        statements = " ".join(f"-c {shlex.quote(statement)}" for statement in (first, query) if statement)
+        line = f"psql {shlex.quote(conninfo)} {statements}"
         own = user is None or user == options["user"]
         if own and options["password"] is None and options["password_file"]:
             return f'PGPASSWORD="$(cat {shlex.quote(options["password_file"])})" {line}'

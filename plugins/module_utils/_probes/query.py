@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Option, anything, number, text
@@ -19,10 +20,18 @@ QUERY: dict[str, Option] = {
     "minimum": Option(number),
     "maximum": Option(number),
 }
+#: Where a semicolon of a statement ends nothing: texts with and without backslashes, names, dollar quotes, comments.
+_INSIDE = re.compile(
+    r"""[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*`
+      | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""",
+    re.S | re.X,
+)
 
 
 def check_query(options: t.Mapping[str, t.Any]) -> None:
-    """Raises ValueError where a result is expected of no query."""
+    """Raises ValueError where a result is expected of no query, and of several: the second could end what is read-only."""
+    if ";" in _INSIDE.sub("", options["query"] or "").strip().rstrip(";"):
+        raise ValueError("query has to be one statement")
     if options["query"] is None and not all(options[key] is None for key in ("expect", "minimum", "maximum")):
         raise ValueError("expect, minimum and maximum need a query")
 

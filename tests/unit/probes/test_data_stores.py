@@ -35,6 +35,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.postgresql_re
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.postgresql_transactions import Found as Transactions
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.postgresql_transactions import Transaction
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.query import check_query
 from tests.unit.probes.conftest import Ask
 
 OUTCOMES = st.sampled_from(["warning", "failed", "unknown"])
@@ -287,10 +288,32 @@ def test_a_cluster_that_tells_nothing_of_its_disks(
 
 
 @pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 1;",
+        "SELECT ';', E'\\';' -- ;\n;",
+        'SELECT 1 AS "a;b"',
+        "SELECT $x$;$$;$x$ /* ; */",
+        "SELECT `a;b` FROM c ; ",
+    ],
+    ids=["end", "texts", "name", "dollars", "backticks"],
+)
+def test_a_semicolon_within_ends_no_statement(query: str) -> None:
+    check_query({"query": query, "expect": None, "minimum": None, "maximum": None})
+
+
+@pytest.mark.parametrize(
     ("kind", "options", "problem"),
     [
         ("redis", {"sample": "5s"}, "sample must be shorter than timeout"),
         ("mysql", {"expect": 1}, "expect, minimum and maximum need a query"),
+        ("mysql", {"query": "COMMIT; DELETE FROM orders"}, "query has to be one statement"),
+        (
+            "postgresql",
+            {"query": "SELECT 'it''s', E'\\';'; COMMIT; DELETE FROM orders"},
+            "query has to be one statement",
+        ),
+        ("postgresql", {"query": "SELECT $$;$$; -- ;\n DROP TABLE orders;"}, "query has to be one statement"),
         ("mysql", {"role": "primary", "replication": False}, "role needs replication: true"),
         ("kafka", {"servers": ","}, "servers must name at least one host:port"),
         ("kafka", {"servers": "a:1", "security_protocol": "SASL_SSL"}, "a security_protocol with SASL needs a user"),
@@ -298,7 +321,19 @@ def test_a_cluster_that_tells_nothing_of_its_disks(
         ("s3", {"url": "s3://bucket", "minimum_lock": "1d"}, "minimum_lock needs a lock_mode"),
         ("elasticsearch", {"url": "https://u:p@search"}, "the url holds a credential"),
     ],
-    ids=["redis", "mysql", "mysql-role", "kafka", "kafka-sasl", "s3", "s3-lock", "elasticsearch"],
+    ids=[
+        "redis",
+        "mysql",
+        "mysql-two",
+        "escaped",
+        "quoted",
+        "mysql-role",
+        "kafka",
+        "kafka-sasl",
+        "s3",
+        "s3-lock",
+        "elasticsearch",
+    ],
 )
 def test_combinations_that_mean_nothing(kind: str, options: dict[str, t.Any], problem: str) -> None:
     with pytest.raises(InvalidInput, match=problem):

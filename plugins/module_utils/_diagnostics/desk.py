@@ -20,6 +20,7 @@ SEVERITIES = ("failure", "warning", "note")
 _MOST_ITEMS = 200
 _MOST_FINDINGS = 50
 _LONGEST_FINDING = 500
+_LONGEST_STEP = 2000
 
 
 class TimeIsUp(Exception):
@@ -99,9 +100,9 @@ class Desk:
         :arg next_step: what to do about it, said whole or not at all: a command that is cut off is none.
         """
         step = f"; next: {cell(self.masker.text(next_step))}" if next_step else ""
-        if len(step) > _LONGEST_FINDING // 2:
+        if len(step) > _LONGEST_STEP:
             step = ""
-        line = clean(cell(self.masker.text(text))[: _LONGEST_FINDING - len(step)] + step)
+        line = clean(cell(self.masker.text(text))[:_LONGEST_FINDING] + step)
         with self._lock:
             self._require_open()
             if len(self._findings) < _MOST_FINDINGS:

@@ -84,9 +84,11 @@ _DRIVER = re.compile(r"(?<!\S)([^\s:]*:)\S+(?<!\*{8})(?=@(?:tcp6?|unix)\()", re.
 _SCHEME = re.compile(r"\b(Bearer|Basic|Negotiate|Digest)[ \t]+(?!auth)([^\s,\"']{6,})", re.I)
 _BLOCK_MARK = re.compile(r":[ \t]*[|>][-+0-9]*[ \t]*\n")
 _BLOCK = re.compile(rf"({_NAMES}[\w.-]{{0,64}}[\"']?:[ \t]*)[|>][-+0-9]*[ \t]*\n((?:[ \t]+[^\n]*(?:\n|\Z))+)", re.I)
+#: In a shell: PGPASSWORD="$(cat /run/secrets/db)", which says where a secret is and not what.
+_READ = r'"\$\(cat [^"`$()\n]{1,1000}\)"(?!\S)'
 _ASSIGNED = re.compile(
     rf"({_NAMES}[\w.-]{{0,64}}(?:\\?[\"'])?\]?[ \t]{{0,4}})"
-    rf"(?:(=>|:=|=)[ \t]{{0,4}}(?!\*{{8}})({_QUOTED}|\S+)|(:)(?!=)[ \t]*(?! *\*{{8}})({_QUOTED}|[^\n]+))",
+    rf"(?:(=>|:=|=)[ \t]{{0,4}}(?!\*{{8}}|{_READ})({_QUOTED}|\S+)|(:)(?!=)[ \t]*(?! *\*{{8}})({_QUOTED}|[^\n]+))",
     re.I,
 )
 _OPTION = re.compile(rf"((?<![\w-])--?[\w.-]{{0,40}}?{_NAMES}[\w.-]{{0,40}}[ \t]+)({_QUOTED}|[^\s=:-]\S*)", re.I)

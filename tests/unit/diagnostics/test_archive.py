@@ -262,11 +262,12 @@ def test_what_was_found_is_not_lost_with_the_archive(tmp_path: pathlib.Path) -> 
 
 def test_a_failed_probe_says_what_is_next(tmp_path: pathlib.Path) -> None:
     probe = {"name": "answers", "outcome": "failed", "critical": True, "measured": "nothing", "expected": "200"}
-    command = "curl -sv -m 5 http://127.0.0.1:58819/health"
+    # One of the longer ones, and where its secret is may be read.
+    command = f"""PGPASSWORD="$(cat '/srv/my kit/{"p" * 200}')" psql 'host=127.0.0.1 port=25432' -c 'SELECT 1'"""
     probes = [
         {**probe, "message": "x" * 1000, "hint": command},
         {**probe, "message": "no; found: x; next: the same command", "hint": command},
-        {**probe, "message": "short", "hint": "y" * 1000},
+        {**probe, "message": "short", "hint": "y" * 3000},
     ]
     done = made(tmp_path, components=[{**GIVEN, "name": "shop_api", "probes": probes}])
     long, told, short = [

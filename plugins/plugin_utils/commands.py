@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import typing as t
 
 from ansible import context
@@ -20,11 +19,7 @@ from ansible.parsing.splitter import parse_kv
 from ansible.parsing.utils.yaml import from_yaml
 
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.commands import Invocation, completed
-
-_SECRET = re.compile(
-    r"pass(word|wd|phrase)?(_|$)|secret|token|credential|private|access_key|webhook_url$|identity$|signing_key$", re.I
-)
-_HARMLESS = re.compile(r"_(files?|path|dir)$")
+from ansible_collections.sre.runbooks.plugins.module_utils._secret_names import may_be_secret
 
 
 def current_invocation() -> Invocation | None:
@@ -100,4 +95,4 @@ def _may_be_secret(name: str, value: t.Any) -> bool:
         return any(_may_be_secret(str(inner), item) for inner, item in value.items())
     if isinstance(value, list):
         return any(_may_be_secret(name, item) for item in value)
-    return bool(_SECRET.search(name)) and not _HARMLESS.search(name)
+    return may_be_secret(name)

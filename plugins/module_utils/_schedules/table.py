@@ -15,12 +15,10 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._nearest import meant
 from ansible_collections.sre.runbooks.plugins.module_utils._schedules.calendar import Calendar, parse_calendar
+from ansible_collections.sre.runbooks.plugins.module_utils._secret_names import may_be_secret
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _RUNBOOK = re.compile(r"[a-z][a-z0-9_]{0,62}")
-#: A command line is for everybody on the machine to read.
-_SECRET = re.compile(r"pass(word|wd|phrase)?(_|$)|secret|token|credential|private|access_?key|api_?key", re.IGNORECASE)
-_HARMLESS = re.compile(r"_(files?|path|dir)$", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,*-]+")
 #: The runbook that goes through checklists.
 _CHECKED = "check_health"
@@ -199,7 +197,7 @@ def _secrets(value: t.Any, path: str = "") -> t.Iterator[str]:
     if isinstance(value, dict):
         for name, inner in value.items():
             below = f"{path}.{name}" if path else str(name)
-            if _SECRET.search(str(name)) and not _HARMLESS.search(str(name)):
+            if may_be_secret(str(name)):
                 yield below
             yield from _secrets(inner, below)
     elif isinstance(value, (list, tuple)):

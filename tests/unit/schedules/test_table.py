@@ -26,6 +26,8 @@ def row(variables: dict[str, t.Any]) -> list[dict[str, t.Any]]:
         ({"repository_s3": {"endpoint": "x", "secret_key": "hunter2"}}, "repository_s3.secret_key"),
         ({"stores": [{}, {"inner": [{"apiKey": "hunter2"}]}]}, "stores[1].inner[0].apiKey"),
         ({"api_key": "hunter2"}, "api_key"),
+        ({"run_webhook_url": "https://hooks.example/hunter2"}, "run_webhook_url"),
+        ({"encryption_identity": "hunter2"}, "encryption_identity"),
         ({"accesskey": "hunter2"}, "accesskey"),
         ({"password_file": {"token": "hunter2"}}, "password_file.token"),
     ],

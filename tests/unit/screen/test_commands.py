@@ -34,6 +34,7 @@ TYPED: dict[str, t.Any] = {
         "@vars.yml",
         "repository_encryption_identity_file=/kit/age.txt",
         "run_webhook_url=https://hooks.example/hunter2",
+        "service_api_key=hunter2",
     ),
     "vault_ids": (),
     "vault_password_files": ("/srv/vault",),

@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.desk import Desk
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.gathering import Collector
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 #: Between two looks at how much CPU time a process has had.
 _SAMPLE_S = 1.0
@@ -110,8 +111,8 @@ def _memory(desk: Desk) -> None:
     desk.text("counters.txt", "\n".join(counters) + "\n")
     killed = next((int(line.split()[1]) for line in counters if line.startswith("oom_kill ")), 0)
     if killed:
-        verb = "was" if killed == 1 else "were"
-        desk.finding("warning", f"{killed} processes {verb} killed for want of memory since the host started")
+        who = counted(killed, "process was", "processes were")
+        desk.finding("warning", f"{who} killed for want of memory since the host started")
 
 
 def _processes(desk: Desk) -> None:
@@ -133,7 +134,8 @@ def _processes(desk: Desk) -> None:
     stuck = [one for one in found if one.state == "D"]
     if stuck:
         desk.table("waiting_for_disks", headings, [row(one) for one in stuck[:_SHOWN]])
-        desk.finding("warning", f"{len(stuck)} processes wait for a disk or a file server and cannot be ended")
+        who = counted(len(stuck), "process waits", "processes wait")
+        desk.finding("warning", f"{who} for a disk or a file server and cannot be ended")
     dead = sum(one.state == "Z" for one in found)
     if dead > 100:
         desk.finding("warning", f"{dead} processes have ended and nobody has taken note")

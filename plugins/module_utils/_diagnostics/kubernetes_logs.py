@@ -14,8 +14,12 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.desk import Desk, TimeIsUp
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.kubernetes_objects import named
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Query, quoted
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pods import restarts_of, trouble_of
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pod_logs import read_end
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pods import (
+    container_statuses,
+    restarts_of,
+    trouble_of,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._log_lines import matching
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
@@ -36,7 +40,7 @@ def logs(desk: Desk, scope: Scope) -> None:
     """Of every container that has started."""
     found = []
     for pod in _worst_first(scope):
-        found += [(pod, entry["name"]) for entry in _statuses(pod) if not _waits_for_first_start(entry)]
+        found += [(pod, entry["name"]) for entry in container_statuses(pod) if not _waits_for_first_start(entry)]
     _read_all(desk, scope, found, previous=False)
 
 
@@ -54,11 +58,6 @@ def _worst_first(scope: Scope) -> list[Object]:
         return not troubled, -sum(one.count for one in restarts_of(pod)), named(pod)
 
     return sorted(scope.objects("/api/v1", "pods"), key=weight)
-
-
-def _statuses(pod: Object) -> list[Object]:
-    status = pod.get("status") or {}
-    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
 def _waits_for_first_start(entry: Object) -> bool:
@@ -113,24 +112,11 @@ def _keep(desk: Desk, scope: Scope, pod: Object, container: str, previous: bool)
 
 
 def _end_of(desk: Desk, scope: Scope, pod: Object, container: str, previous: bool) -> tuple[str, str]:
-    """The last lines. The API cuts off the newest where a limit of bytes is reached, so fewer lines are asked for then."""
-    metadata = pod["metadata"]
-    path = f"/api/v1/namespaces/{quoted(metadata['namespace'])}/pods/{quoted(metadata['name'])}/log"
+    """The last lines, and what is left out."""
     limit = desk.item_limit + _BESIDE
-    lines = _LINES
-    while True:
-        query: Query = {
-            "container": container,
-            "previous": previous,
-            "timestamps": True,
-            "tailLines": lines,
-            "limitBytes": limit,
-        }
-        body = scope.session.cluster.request("GET", path, query, accept="*/*").body
-        whole_lines = len(body) < limit
-        if whole_lines or lines == 1:
-            whole = body.count(b"\n") < lines
-            if not whole_lines:
-                body = body[: desk.item_limit]  # half a secret at its end is not known as one
-            return body.decode("utf-8", "replace"), "" if whole else f"only the last {lines} lines are asked for"
-        lines = max(1, lines // 4)
+    cluster = scope.session.cluster
+    body, lines = read_end(cluster, pod, container, _LINES, limit, previous=previous, timestamps=True)
+    whole = body.count(b"\n") < lines
+    if len(body) >= limit:
+        body = body[: desk.item_limit]  # half a secret at its end is not known as one
+    return body.decode("utf-8", "replace"), "" if whole else f"only the last {lines} lines are asked for"

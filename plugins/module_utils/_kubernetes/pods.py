@@ -46,6 +46,12 @@ class Restarts:
     why: str
 
 
+def container_statuses(pod: Object) -> list[dict[str, t.Any]]:
+    """What the pod says of each container that it has or had, those that prepare it first."""
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
 def finished(pod: Object) -> bool:
     """Whether no container of it will run again."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")

@@ -15,7 +15,7 @@ import shlex
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration, parse_duration
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pods import restarts_of
+from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pods import container_statuses, restarts_of
 from ansible_collections.sre.runbooks.plugins.module_utils._log_lines import OF_ERRORS, matching
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Option, Reading, integer
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding, with_hints
@@ -103,29 +103,16 @@ class LogsCheck(KubernetesCheck):
 
     def _recent(self, pod: Object, container: str) -> tuple[str, bool]:
         """The end of what it said within the window, and whether that is all of it."""
-        from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.client import Query, quoted
+        from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pod_logs import read_end
 
-        metadata = pod["metadata"]
-        path = f"/api/v1/namespaces/{quoted(metadata['namespace'])}/pods/{quoted(metadata['name'])}/log"
-        lines = _LINES
-        while True:
-            query: Query = {
-                "container": container,
-                "sinceSeconds": max(1, round(self._window)),
-                "tailLines": lines,
-                "limitBytes": _BYTES,
-            }
-            body = self._api.cluster.request("GET", path, query, accept="*/*").body
-            if len(body) < _BYTES or lines == 1:
-                return body.decode("utf-8", "replace"), len(body) < _BYTES and body.count(b"\n") < lines
-            lines = max(1, lines // 4)
+        window = max(1, round(self._window))
+        body, lines = read_end(self._api.cluster, pod, container, _LINES, _BYTES, sinceSeconds=window)
+        return body.decode("utf-8", "replace"), len(body) < _BYTES and body.count(b"\n") < lines
 
 
 def _started(pod: Object) -> list[str]:
     """The containers that have a log."""
-    status = pod.get("status") or {}
-    entries = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    return [entry["name"] for entry in entries if "waiting" not in (entry.get("state") or {})]
+    return [entry["name"] for entry in container_statuses(pod) if "waiting" not in (entry.get("state") or {})]
 
 
 KUBERNETES_LOGS = Kind(

@@ -10,8 +10,6 @@ import collections.abc
 import json
 import os
 import pathlib
-import subprocess
-import sys
 import time
 import typing as t
 
@@ -19,11 +17,11 @@ import pytest
 import yaml
 
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import initialise_repository
+from tests.servers.health_environment import environment_variables
 from tests.servers.http import closed_port
-from tests.servers.playbook import play
+from tests.servers.playbook import play, run_playbook
 from tests.servers.prometheus import Running, check_rules, running_prometheus
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 #: Requests a minute, and the share of them that fails in the second half of the time.
 MINUTE = 60.0
 
@@ -72,33 +70,12 @@ class Environment:
         inventory = {
             "components": {
                 "hosts": {name: {"component_engine": "service"} for name in ("flights_api", *more_components)},
-                "vars": {
-                    "environment_name": "testing",
-                    "repository_url": f"file://{self.path}/repository",
-                    "repository_allow_same_filesystem": True,
-                    "ansible_connection": "local",
-                    "ansible_python_interpreter": sys.executable,
-                    "run_report_dir": str(self.path / "reports"),
-                    **variables,
-                },
+                "vars": {**environment_variables(self.path), **variables},
             }
         }
-        (self.path / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
-        program = str(pathlib.Path(sys.executable).with_name("ansible-playbook"))
-        done = subprocess.run(
-            [program, "-i", str(self.path / "hosts.yml"), f"sre.runbooks.{playbook}", *arguments],
-            env={
-                **{name: value for name, value in os.environ.items() if not name.startswith("SRE_RUNBOOKS_")},
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".local" / "collections"),
-                "ANSIBLE_NOCOLOR": "1",
-            },
-            cwd=self.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        hosts = self.path / "hosts.yml"
+        hosts.write_text(yaml.safe_dump(inventory), encoding="utf-8")
+        done = run_playbook(hosts, playbook, *arguments)
         return done.returncode, done.stdout
 
     def report(self) -> dict[str, t.Any]:
@@ -106,7 +83,9 @@ class Environment:
 
 
 @pytest.fixture
-def environment(tmp_path: pathlib.Path) -> Environment:
+def environment(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    for name in [name for name in os.environ if name.startswith("SRE_RUNBOOKS_")]:
+        monkeypatch.delenv(name)
     return Environment(tmp_path)
 
 

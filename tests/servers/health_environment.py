@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import typing as t
 
@@ -18,8 +17,19 @@ import yaml
 
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import initialise_repository
 from tests.servers.http import HttpServer
+from tests.servers.playbook import ROOT, run_playbook
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+def environment_variables(path: pathlib.Path) -> dict[str, t.Any]:
+    """What an inventory says of an environment whose repository and reports are in this directory, on this machine."""
+    return {
+        "environment_name": "testing",
+        "repository_url": f"file://{path}/repository",
+        "repository_allow_same_filesystem": True,
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "run_report_dir": str(path / "reports"),
+    }
 
 
 class HealthEnvironment:
@@ -43,14 +53,9 @@ class HealthEnvironment:
         inventory = {
             "all": {
                 "vars": {
-                    "environment_name": "testing",
-                    "repository_url": f"file://{self.path}/repository",
-                    "repository_allow_same_filesystem": True,
-                    "ansible_connection": "local",
-                    "ansible_python_interpreter": sys.executable,
+                    **environment_variables(self.path),
                     "component_engine": "service",
                     "component_rto": "5m",
-                    "run_report_dir": str(self.reports),
                     **variables,
                 },
                 "children": {
@@ -73,14 +78,8 @@ class HealthEnvironment:
         }
 
     def check(self, *arguments: str) -> tuple[int, str]:
-        done = subprocess.run(
-            self.command(*arguments),
-            env=self.variables(),
-            cwd=self.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
+        done = run_playbook(
+            self.path / "hosts.yml", "check_health", *arguments, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg")
         )
         return done.returncode, done.stdout
 

@@ -138,7 +138,11 @@ def test_one_that_is_silent_is_named(first: NameServer) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
         deaf.bind(("127.0.0.1", 0))
         silent = f"127.0.0.1:{deaf.getsockname()[1]}"
-        reading = ask(first, silent, agree=True, timeout=3)
+        # On a slow machine the other one gets time to answer.
+        for timeout in (3, 12, 48):
+            reading = ask(first, silent, agree=True, timeout=timeout)
+            if "1 of 2 servers answer" in reading.measured:
+                break
     assert (reading.outcome, reading.message) == ("failed", f"{silent}: no answer")
     assert reading.measured == f"192.0.2.10, 192.0.2.11 from {first.address}, 1 of 2 servers answer"
     assert ask(f"127.0.0.1:{closed_port()}", timeout=1).outcome == "failed"
@@ -205,8 +209,13 @@ def test_a_lost_datagram_is_sent_again(first: NameServer) -> None:
             yield response.to_wire()
 
     with saying(second_time) as address:
-        reading = ask(address, timeout=3)
-        assert (reading.outcome, reading.measured) == ("ok", "192.0.2.1")
+        # On a slow machine there is time for the second one.
+        for timeout in (3, 12, 48):
+            seen.clear()
+            reading = ask(address, timeout=timeout)
+            if reading.outcome == "ok":
+                break
+        assert len(seen) > 1 and (reading.outcome, reading.measured) == ("ok", "192.0.2.1")
         # It claims no authority.
         assert ask(address, authoritative=True).message == f"{address}: it answers without authority"
 

@@ -47,13 +47,14 @@ def test_all_colours(opensearch_server: OpensearchServer) -> None:
     assert outcome(server, disk_percent=0)[1].startswith("disk of one: ")
     # A second copy has no node to be on.
     server.call("PUT", "/orders", {"settings": {"number_of_replicas": 1}})
-    assert outcome(server) == ("warning", "status: it is yellow for orders")
-    assert outcome(server, status="green") == ("failed", "status: it is yellow for orders")
+    yellow = "status: it is yellow for orders"
+    wait_for(lambda: outcome(server) == ("warning", yellow), "the index to be yellow")
+    assert outcome(server, status="green") == ("failed", yellow)
     assert outcome(server, unassigned_limit=0)[1].startswith("shards: 1 are unassigned; status: it is yellow")
     assert outcome(server, unassigned_limit=1)[0] == "warning"
     # Nor has the only copy of this one.
     nowhere = {"settings": {"index.routing.allocation.require.place": "nowhere", "number_of_replicas": 0}}
-    server.call("PUT", "/lost?timeout=1s&wait_for_active_shards=0", nowhere)
+    server.call("PUT", "/lost?wait_for_active_shards=0", nowhere)
     wait_for(lambda: outcome(server) == ("failed", "status: it is red for lost"), "the index to be red")
     hint = ask(server.url).hint
     assert hint == f"curl -sS -m 20 '{server.url}/_cluster/allocation/explain?pretty'"
@@ -116,4 +117,4 @@ def test_what_is_no_cluster() -> None:
     with silent_listener() as port:
         descriptors = len(os.listdir("/proc/self/fd"))
         assert ask(f"http://127.0.0.1:{port}", timeout=0.5).values["timed_out"] is True
-        assert len(os.listdir("/proc/self/fd")) <= descriptors
+        wait_for(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, "the connection to be closed")

@@ -90,7 +90,7 @@ def test_memory_and_evictions() -> None:
             assert (reading.outcome, reading.message.startswith("memory: ")) == ("warning", True)
             assert reading.values["evicted_keys"] > 0
             assert ask(server, memory_percent=50).outcome == "failed"
-            done = threading.Event()
+            begun, done = threading.Event(), threading.Event()
 
             def churn() -> None:
                 number = 0
@@ -98,12 +98,15 @@ def test_memory_and_evictions() -> None:
                     while not done.is_set():
                         number += 1
                         writer.set(f"churning:{number}", "x" * 200_000)
+                        begun.set()
 
             thread = threading.Thread(target=churn)
             thread.start()
             try:
+                assert begun.wait(120)
                 evicting: dict[str, t.Any] = {"memory_warning": 100, "memory_percent": 100, "sample": 0.5}
-                reading = ask(server, **evicting)
+                wait_for(lambda: ask(server, **evicting).values["evicted_keys_sampled"] > 0, "evictions")
+                reading = ask(server, **{**evicting, "sample": 5})
                 assert (reading.outcome, reading.message.startswith("evictions: ")) == ("warning", True)
                 assert reading.values["evicted_keys_sampled"] > 0
                 assert ask(server, **evicting, evictions=1e9).outcome == "ok"
@@ -155,7 +158,7 @@ def test_replication() -> None:
     with running_redis("--repl-ping-replica-period", "1") as primary:
         with running_redis() as replica:
             follow(replica, primary)
-            assert outcome(replica, role="replica") == ("ok", "as expected")
+            wait_for(lambda: outcome(replica, role="replica") == ("ok", "as expected"), "the replica to hear of it")
             wait_for(lambda: ask(primary, replicas=1).outcome == "ok", "the replica to be in step")
             (known,) = ask(primary).values["replicas"]
             assert known["address"] == f"127.0.0.1:{replica.port}"

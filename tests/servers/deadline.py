@@ -10,7 +10,7 @@ import time
 import typing as t
 
 
-def wait_for(true: t.Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_for(true: t.Callable[[], bool], what: str, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

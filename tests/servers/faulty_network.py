@@ -108,7 +108,7 @@ def running_network() -> collections.abc.Iterator[FaultyNetwork]:
     )
     try:
         network = FaultyNetwork(f"http://127.0.0.1:{port}")
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while True:
             try:
                 network.call("GET", "/proxies")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
@@ -46,6 +47,8 @@ class HealthEnvironment:
             ],
             "back": [{"name": "back answers", "kind": "http", "url": f"http://127.0.0.1:{back}/"}],
         }
+        for probe in itertools.chain.from_iterable(self.probes.values()):
+            probe["timeout"] = "1m"
         self.write()
 
     def write(self, **variables: t.Any) -> None:

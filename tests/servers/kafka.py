@@ -63,6 +63,9 @@ class KafkaCluster:
             group_id=group,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
+            # It stays a member however long this machine stalls.
+            session_timeout_ms=60_000,
+            request_timeout_ms=90_000,
         )
 
 
@@ -152,8 +155,8 @@ def _settings(
         "offsets.topic.num.partitions": 1,
         "offsets.topic.replication.factor": 1,
         "group.initial.rebalance.delay.ms": 0,
-        # A broker that is killed is missed soon.
-        "broker.session.timeout.ms": 6000,
+        # A broker that is killed is missed soon, and not at once one on a machine that stalls.
+        "broker.session.timeout.ms": 15000,
         "broker.heartbeat.interval.ms": 500,
     }
 

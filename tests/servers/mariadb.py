@@ -34,8 +34,8 @@ _SMALL = {
     "performance-schema": "OFF",
     "skip-name-resolve": "ON",
 }
-#: The client's number for a server that is not there yet.
-_REFUSED = 2003
+#: The client's numbers for a server that is not there yet, or takes its time.
+_NOT_YET = (2003, 2013)
 
 
 @dataclasses.dataclass
@@ -152,7 +152,7 @@ def _wait(server: MariadbServer) -> None:
         try:
             return server.execute("SELECT 1") == [(1,)]
         except pymysql.err.OperationalError as error:
-            if server.process.poll() is not None or error.args[0] != _REFUSED:
+            if server.process.poll() is not None or error.args[0] not in _NOT_YET:
                 with open(os.path.join(server.directory, "log"), encoding="utf-8", errors="replace") as log:
                     raise RuntimeError(f"mariadbd does not answer: {error} {log.read()[-2000:]}") from None
             return False

@@ -51,10 +51,10 @@ class Running:
     def get(self, path: str, **form: str) -> t.Any:
         """The JSON of an answer."""
         query = "?" + urllib.parse.urlencode(form) if form else ""
-        with urllib.request.urlopen(self.url + path + query, timeout=10) as answer:
+        with urllib.request.urlopen(self.url + path + query, timeout=60) as answer:
             return json.load(answer)
 
-    def wait_for(self, question: t.Callable[[], t.Any], seconds: float = 60) -> t.Any:
+    def wait_for(self, question: t.Callable[[], t.Any], seconds: float = 120) -> t.Any:
         """The first true answer."""
         until = time.monotonic() + seconds
         while True:
@@ -236,5 +236,5 @@ def _answers(url: str, statuses: tuple[int, ...]) -> bool:
 
 def _post(url: str, document: t.Any) -> None:
     request = urllib.request.Request(url, json.dumps(document).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         answer.read()

@@ -107,7 +107,7 @@ def _wait(server: RedisServer) -> None:
     def answers() -> bool:
         try:
             return bool(server.command("PING"))
-        except redis.exceptions.ConnectionError:
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
             if server.process.poll() is not None:
                 with open(os.path.join(server.directory, "log"), encoding="utf-8", errors="replace") as log:
                     raise RuntimeError(f"redis-server ended: {log.read()[-2000:]}") from None

@@ -273,7 +273,7 @@ def _directory() -> str:
     raise RuntimeError("no file system with extended attributes for an S3 gateway; set TMPDIR to one")
 
 
-def _wait(gateway: Gateway, seconds: float = 60) -> None:
+def _wait(gateway: Gateway, seconds: float = 120) -> None:
     context = gateway.certificates.context() if gateway.certificates else None
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     end = time.monotonic() + seconds

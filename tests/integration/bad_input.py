@@ -97,7 +97,7 @@ class Site:
 
     def run(self, playbook: str, *arguments: str, **env: str) -> Screen:
         done = self.local.play(
-            playbook, *arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=240
+            playbook, *arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600
         )
         # Kept by pytest, for whoever wants to read what an operator would have.
         number = len(list(self.directory.glob("*.screen")))
@@ -155,7 +155,7 @@ class Site:
 
     def api_answers(self) -> bool:
         port = self.variables["SRE_RUNBOOKS_LOCAL_API_PORT"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60) as answer:
             return bool(answer.status == 200)
 
     def digest(self) -> str:

@@ -244,7 +244,7 @@ def test_a_killed_run_is_in_nobodys_way(site: Site, backup: Screen) -> None:
     killed = subprocess.Popen(command, cwd=pathlib.Path(__file__).parents[2], env=site.variables,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
     points = site.local.root / "repository" / "components" / "flights_db" / "points"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(list(points.iterdir())) < 2 and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(killed.pid, signal.SIGKILL)

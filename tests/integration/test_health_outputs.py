@@ -10,6 +10,7 @@ import json
 import pathlib
 
 from tests.servers.health_environment import HealthEnvironment
+from tests.servers.http import closed_port
 from tests.servers.webhook import running_webhook
 
 
@@ -31,7 +32,7 @@ def test_where_no_report_can_be_written_the_screen_has_all_of_it(
     (tmp_path / "file").write_text("in the way")
     # More than a screen shows where a report has the others.
     health.probes["back"] = [
-        {"name": f"port {number}", "kind": "tcp", "host": "127.0.0.1", "port": number} for number in range(1, 41)
+        {"name": f"port {number}", "kind": "tcp", "host": "127.0.0.1", "port": closed_port()} for number in range(1, 41)
     ]
     health.write()
     nowhere = ("-e", f"run_report_dir={tmp_path}/file", "-e", f"repository_url=file://{tmp_path}/no")
@@ -68,6 +69,7 @@ def test_a_webhook_is_told_and_never_stands_in_the_way(health: HealthEnvironment
             run_webhook_url=webhook.url("/200?not-to-be-seen"),
             run_webhook_secret_file=str(tmp_path / "secret"),
             run_webhook_occasion="always",
+            run_webhook_timeout="1m",
         )
         code, screen = health.check("-vvvv")
         assert code == 0 and "not-to-be-seen" not in screen

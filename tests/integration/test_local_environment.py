@@ -18,7 +18,7 @@ NAMED = ("-e", "local_environment_confirm=local")
 
 def remove(local: LocalEnvironment, *arguments: str) -> tuple[int, str]:
     done: subprocess.CompletedProcess[t.Any] = local.play(
-        "remove_local_environment", *arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=240
+        "remove_local_environment", *arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600
     )
     return done.returncode, done.stdout
 

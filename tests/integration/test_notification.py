@@ -31,7 +31,7 @@ def server() -> t.Iterator[WebhookServer]:
 
 
 def tell(url: str, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
-    told = call_module("notification", {"announcement": TOLD, "url": url, "timeout": "2s", **options}, check)
+    told = call_module("notification", {"announcement": TOLD, "url": url, "timeout": "1m", **options}, check)
     assert "not-to-be-seen" not in json.dumps(told)
     return told
 

@@ -226,8 +226,11 @@ def test_a_prometheus_with_these_rules_fires(tmp_path: pathlib.Path) -> None:
         for status, each in (("200", 8.0), ("503", 2.0))
     }
     with running_prometheus(served, rules=(tmp_path / "objectives.yml").read_text()) as server:
-        alerts = server.wait_for(
-            lambda: [one for one in server.get("/api/v1/alerts")["data"]["alerts"] if one["state"] == "firing"]
-        )
+
+        def firing() -> list[dict[str, t.Any]]:
+            return [one for one in server.get("/api/v1/alerts")["data"]["alerts"] if one["state"] == "firing"]
+
+        server.wait_for(lambda: "page" in {alert["labels"]["severity"] for alert in firing()})
+        alerts = firing()
     assert {alert["labels"]["alertname"] for alert in alerts} == {"ObjectiveBurnsBudget"}
     assert {alert["labels"]["severity"] for alert in alerts} >= {"page"}

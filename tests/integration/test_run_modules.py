@@ -173,7 +173,7 @@ def test_closing_without_a_report(site: Site) -> None:
 
 
 def test_a_killed_run_is_reported_by_the_next(site: Site) -> None:
-    wait = {"ansible.builtin.command": "sleep 60"}
+    wait = {"ansible.builtin.command": "sleep 600"}
     with subprocess.Popen(
         site.command([START, wait]),
         env=site.environment(),
@@ -181,7 +181,7 @@ def test_a_killed_run_is_reported_by_the_next(site: Site) -> None:
         stdout=subprocess.PIPE,
         start_new_session=True,
     ) as killed:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not [name for name in site.files() if name.startswith("control/runs/")] and time.monotonic() < deadline:
             time.sleep(0.1)
         (name,) = [name for name in site.files() if name.startswith("control/runs/")]

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.servers.deadline import wait_for
 from tests.servers.health_environment import HealthEnvironment
 from tests.servers.http import HttpServer
 
@@ -170,12 +171,15 @@ def test_what_ran_before_the_interruption_is_reported(
         text=True,
         start_new_session=True,
     ) as process:
-        deadline = time.monotonic() + 120
-        while len(health_servers[1].requests) < asked + 2 and time.monotonic() < deadline:
-            time.sleep(0.1)
-        time.sleep(1)  # the answer of the other probe is noted
+        runs = health.path / "repository" / "runs"
+
+        def noted() -> bool:
+            return any("front answers" in path.read_text(encoding="utf-8") for path in runs.glob("*/events/*.json"))
+
+        wait_for(lambda: len(health_servers[1].requests) >= asked + 2 and noted(), "what answers at once", 300)
+        time.sleep(3)  # the answer of the other probe beside the one that hangs is noted
         os.killpg(process.pid, signal.SIGINT)
-        screen = process.communicate(timeout=120)[0]
+        screen = process.communicate(timeout=300)[0]
     (run,) = (health.path / "repository" / "runs").iterdir()
     said = screen[screen.index("the run was interrupted") :].splitlines()
     assert [line.strip() for line in said[1:3]] == [

@@ -23,7 +23,6 @@ import subprocess
 import tempfile
 import time
 
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.place import free_port
 from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
 from tests.servers.kubernetes import definitions, metrics, storage
 from tests.servers.kubernetes.api import Api, ApiFault, Object, wait
@@ -31,6 +30,7 @@ from tests.servers.kubernetes.credentials import Authority, Pair, kubeconfig, wr
 from tests.servers.kubernetes.parts import ETCD, PARTS, arguments, command, etcd_request
 from tests.servers.kubernetes.processes import Adopted, Process, started
 from tests.servers.kubernetes.stages import stages
+from tools.local_environment import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 _USERS = {

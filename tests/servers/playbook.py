@@ -90,7 +90,7 @@ def _start(arguments: list[str], directory: str, environment: dict[str, str]) ->
 
 def _ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
     try:
-        output = process.communicate(timeout=300)[0]
+        output = process.communicate(timeout=900)[0]
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -19,6 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.points im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import initialise_repository
 from tests.servers.kubernetes.api import Object, wait
 from tests.servers.kubernetes.server import KubernetesServer
+from tests.servers.kubernetes.workloads import SELDOM
 from tests.servers.module_call import call_module, start_module
 
 NAME = "shop"
@@ -117,7 +118,7 @@ def shop_objects(namespace: str) -> list[Object]:
                 "volumeClaimTemplates": [template],
             },
         ),
-        item("batch/v1", "CronJob", "nightly", spec={"schedule": "0 3 * * *", "jobTemplate": {"spec": job}}),
+        item("batch/v1", "CronJob", "nightly", spec={"schedule": SELDOM, "jobTemplate": {"spec": job}}),
         item("policy/v1", "PodDisruptionBudget", "web", spec={"minAvailable": 1, "selector": selector}),
         item(
             "autoscaling/v2",
@@ -164,7 +165,7 @@ class KubernetesComponent:
 
     def restore(self, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
         """Confirmed, unless said otherwise."""
-        return self.call("kubernetes_restore", check, **{"confirm": NAME, "timeout": "20s", **self.keys, **params})
+        return self.call("kubernetes_restore", check, **{"confirm": NAME, "timeout": "120s", **self.keys, **params})
 
     def drill(self, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
         return call_module("kubernetes_drill", self._drill_params(params), check)
@@ -181,7 +182,7 @@ class KubernetesComponent:
             "encryption_identity_file": str(self.identity_file),
             "drill_interval": "0",
             "rto": "10m",
-            "timeout": "60s",
+            "timeout": "120s",
             **params,
         }
 
@@ -216,7 +217,7 @@ class KubernetesComponent:
 
     def delete_namespace(self, namespace: str | None = None) -> None:
         """Gone with everything in it when this returns."""
-        self.cluster.api.delete("v1", "Namespace", namespace or self.namespace, gone_s=60)
+        self.cluster.api.delete("v1", "Namespace", namespace or self.namespace, gone_s=180)
 
     def namespaces(self) -> set[str]:
         return {item["metadata"]["name"] for item in self.cluster.api.list("v1", "Namespace")}

@@ -43,7 +43,7 @@ def start_module(
     return process
 
 
-def finish_module(process: subprocess.Popen[bytes], timeout: float = 120) -> dict[str, t.Any]:
+def finish_module(process: subprocess.Popen[bytes], timeout: float = 300) -> dict[str, t.Any]:
     output, errors = process.communicate(timeout=timeout)
     lines = [line for line in output.decode().splitlines() if line.startswith("{")]
     assert lines, f"no result: {output.decode()}{errors.decode()}"

@@ -45,7 +45,13 @@ class Api:
         self._resources: dict[str, dict[str, Object]] = {}
 
     def request(
-        self, method: str, path: str, body: Object | None = None, content_type: str | None = None, **query: t.Any
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        content_type: str | None = None,
+        accept: str = "application/json",
+        **query: t.Any,
     ) -> t.Any:
         """One request: the decoded answer, or its text where it is no JSON.
 
@@ -53,7 +59,7 @@ class Api:
         """
         if query:
             path += ("&" if "?" in path else "?") + urllib.parse.urlencode(query)
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": accept}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         data = None
@@ -139,7 +145,7 @@ class Api:
         found = self.request("GET", self.path(api_version, kind, "", namespace), **query)["items"]
         return [{"apiVersion": api_version, "kind": kind, **item} for item in found]
 
-    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None, gone_s: float = 30) -> None:
+    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None, gone_s: float = 180) -> None:
         """Delete it and wait until it is gone (``gone_s`` = 0: do not wait); nothing happens where there is none."""
         try:
             self.request("DELETE", self.path(api_version, kind, name, namespace), propagationPolicy="Background")
@@ -160,8 +166,8 @@ class Api:
         }
         return str(self.request("POST", path, request)["status"]["token"])
 
-    def ready(self, kind: str, name: str, namespace: str = "default", seconds: float = 30) -> Object:
-        """Wait until a Deployment, StatefulSet, DaemonSet or Pod is ready: the object as it is then."""
+    def ready(self, kind: str, name: str, namespace: str = "default", seconds: float = 120) -> Object:
+        """Wait until a Deployment, StatefulSet, DaemonSet or Pod is ready, in its present form alone: as it is then."""
         version = "v1" if kind in ("Pod", "Node") else "apps/v1"
 
         def found() -> Object | None:
@@ -178,15 +184,18 @@ def is_ready(item: Object) -> bool:
     if status.get("observedGeneration", 0) < item["metadata"].get("generation", 0):
         return False
     if item["kind"] == "DaemonSet":
-        return bool(status.get("desiredNumberScheduled") == status.get("numberReady", 0))
-    return bool(status.get("readyReplicas", 0) == spec.get("replicas", 1))
+        counts = {status.get(name, 0) for name in ("numberReady", "updatedNumberScheduled")}
+        return counts == {status.get("desiredNumberScheduled")}
+    # A pod of the former template is ready, too, until one of the present template takes its place.
+    counts = {status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")}
+    return counts == {spec.get("replicas", 1)}
 
 
 T = t.TypeVar("T")
 
 
-def wait(condition: collections.abc.Callable[[], T | None], what: str, seconds: float = 30) -> T:
-    """What ``condition`` returns once that is something true."""
+def wait(condition: collections.abc.Callable[[], T | None], what: str, seconds: float = 120) -> T:
+    """What ``condition`` returns once that is something true; only what is broken takes so long on a busy machine."""
     end = time.monotonic() + seconds
     while True:
         found = condition()

@@ -37,7 +37,7 @@ def in_pod(cluster: KubernetesServer, server: Server, namespace: str = NAMESPACE
     cluster.make_namespace(namespace)
     cluster.map_ports(namespace, {POD_PORT: server.instance.port})
     cluster.api.create(database_pod(namespace=namespace))
-    cluster.api.ready("Pod", "db-0", namespace, seconds=120)
+    cluster.api.ready("Pod", "db-0", namespace)
     transport = {
         "kind": "kubernetes",
         "kubeconfig": cluster.kubeconfig,

@@ -15,6 +15,7 @@ SNAPSHOTS = "snapshot.storage.k8s.io"
 CERTIFICATES = "cert-manager.io"
 EXAMPLES = "example.test"
 _DEFINITIONS = "apiextensions.k8s.io/v1"
+_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 def definition(
@@ -94,17 +95,37 @@ def certificate_definitions() -> list[Object]:
 
 
 def define(api: Api, *definitions: Object) -> None:
-    """Create them, or bring them up to what is given, and wait until their objects can be made."""
+    """Create them, or bring them up to what is given, and wait until that is what is served, and what everybody is told."""
     for item in definitions:
         api.apply(item)
     for item in definitions:
         name = item["metadata"]["name"]
         wait(lambda name=name: _established(api, name), f"{name} to be established")  # type: ignore[misc]
-        served = [version["name"] for version in item["spec"]["versions"] if version["served"]]
-        for version in served:
-            path = f"/apis/{item['spec']['group']}/{version}/{item['spec']['names']['plural']}"
-            wait(lambda path=path: _served(api, path), f"{path} to be served")  # type: ignore[misc]
+        for version in item["spec"]["versions"]:
+            _await_version(api, item, version["name"], version["served"])
     api.forget()
+
+
+def undefine(api: Api, *definitions: Object) -> None:
+    """Delete them, and wait until nobody is told of them any more."""
+    for item in definitions:
+        api.delete(_DEFINITIONS, "CustomResourceDefinition", item["metadata"]["name"])
+    for item in definitions:
+        for version in item["spec"]["versions"]:
+            _await_version(api, item, version["name"], served=False)
+    api.forget()
+
+
+def _await_version(api: Api, item: Object, version: str, served: bool) -> None:
+    """The server tells of its kinds in three places, each brought up to date in its own time."""
+    group, plural = item["spec"]["group"], item["spec"]["names"]["plural"]
+    path = f"/apis/{group}/{version}/{plural}"
+
+    def as_wanted() -> bool:
+        told = (_served(api, path), _listed(api, group, version, plural), _aggregated(api, group, version, plural))
+        return told == (served,) * 3
+
+    wait(as_wanted, f"{path} {'to be served' if served else 'to be forgotten'}")
 
 
 def _established(api: Api, name: str) -> bool:
@@ -117,6 +138,28 @@ def _served(api: Api, path: str) -> bool:
     try:
         return bool(t.cast(Object, api.request("GET", path, limit=1)))
     except ApiFault as fault:
+        # 500: a conversion whose webhook is down, of a version that is served.
+        if fault.status not in (404, 500, 503):
+            raise
+        return fault.status == 500
+
+
+def _listed(api: Api, group: str, version: str, plural: str) -> bool:
+    try:
+        return any(entry["name"] == plural for entry in api.request("GET", f"/apis/{group}/{version}")["resources"])
+    except ApiFault as fault:
         if fault.status not in (404, 503):
             raise
         return False
+
+
+def _aggregated(api: Api, group: str, version: str, plural: str) -> bool:
+    groups = api.request("GET", "/apis", accept=_AGGREGATED)["items"]
+    return any(
+        entry["resource"] == plural
+        for item in groups
+        if item["metadata"]["name"] == group
+        for told in item["versions"]
+        if told["version"] == version
+        for entry in told.get("resources") or []
+    )

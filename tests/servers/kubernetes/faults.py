@@ -26,8 +26,9 @@ if t.TYPE_CHECKING:
 #: An answer's status, instead of doing what was asked: 401 (an expired token), 403, 404, 409, 410 (a list that cannot
 #: be continued), 429 (with Retry-After), 500, 503 and others. ``lost``: done, yet the connection is cut before the
 #: answer. ``reset``: cut before the server sees it. ``cut``: cut in the middle of the answer. ``short``: half of the
-#: answer and then its proper end, so that only its content tells. ``stall``: no answer within ``stall_s``.
-ApiFaultKind = int | t.Literal["lost", "reset", "cut", "short", "stall"]
+#: answer and then its proper end, so that only its content tells. ``stall``: no answer within ``stall_s``. ``hold``: no
+#: fault, but passed on only when :meth:`FaultyApi.release` is called.
+ApiFaultKind = int | t.Literal["lost", "reset", "cut", "short", "stall", "hold"]
 
 _REASONS = {
     400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired",
@@ -75,6 +76,8 @@ class FaultyApi:
         self.url = f"https://127.0.0.1:{self.port}"
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._released = threading.Event()
+        self._held = 0
         self._open: set[socket.socket] = set()
         self.clear()
 
@@ -98,6 +101,16 @@ class FaultyApi:
         for number in range(times):
             self.plan(faults[number % len(faults)], at=every - 1)
 
+    @property
+    def holds(self) -> bool:
+        """Whether a request waits to be released."""
+        with self._lock:
+            return self._held > 0
+
+    def release(self) -> None:
+        """Pass on what is held, and hold nothing any more."""
+        self._released.set()
+
     def cut_streams_after(self, size: int | None) -> None:
         """Upgraded connections (exec, port-forward) are cut after ``size`` bytes of answers; None: no more."""
         with self._lock:
@@ -115,6 +128,7 @@ class FaultyApi:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
         self._closed.set()
+        self._released.set()
         self._listener.close()
         with self._lock:
             left = list(self._open)
@@ -156,10 +170,19 @@ class FaultyApi:
                 elif fault == "stall":
                     self._closed.wait(self._stall_s)
                     _reset(client)
-                elif fault == "reset":
+                elif fault == "reset" or (fault == "hold" and not self._hold()):
                     _reset(client)
                 else:
                     self._forward(client, head, body, fault)
+
+    def _hold(self) -> bool:
+        """Whether the request is to be passed on; those that are held to the end are not."""
+        with self._lock:
+            self._held += 1
+        self._released.wait()
+        with self._lock:
+            self._held -= 1
+        return not self._closed.is_set()
 
     def _due(self, line: str) -> ApiFaultKind | None:
         with self._lock:

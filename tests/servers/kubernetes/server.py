@@ -16,6 +16,7 @@ import functools
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import signal
 import socket
@@ -33,6 +34,8 @@ from tests.servers.kubernetes.stages import stages
 from tools.local_environment import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+_RBAC = "rbac.authorization.k8s.io"
+_REVIEWS = "authorization.k8s.io"
 _USERS = {
     "admin": ("admin", ("system:masters",)),
     "kube-controller-manager": ("system:kube-controller-manager", ()),
@@ -59,7 +62,7 @@ class KubernetesServer:
         #: The documents of kwok's configuration beside its stages.
         self._simulated: list[Object] = []
 
-    def start(self, nodes: int = 2, seconds: float = 60) -> None:
+    def start(self, nodes: int = 2, seconds: float = 180) -> None:
         """Up and with ``nodes`` ready nodes when it returns.
 
         :raises RuntimeError: with the end of the logs, when that takes longer.
@@ -117,7 +120,7 @@ class KubernetesServer:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if process.poll() is None or not isinstance(process, Adopted):
                 os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
 
     def state(self) -> Object:
         """What another process needs to :meth:`adopt` it, as JSON."""
@@ -196,6 +199,35 @@ class KubernetesServer:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
         )
         wait(lambda: self.api.find("v1", "ServiceAccount", "default", name), f"the service account of {name}")
+
+    def await_rights(self) -> None:
+        """Wait until the API server judges by every role and binding that there is.
+
+        It learns of them in their order, kind by kind: once it knows the newest of each kind, it knows the others.
+        """
+        name = f"rights-{secrets.token_hex(4)}"
+        rule = {"apiGroups": ["test.sre.runbooks"], "resources": ["rights"], "verbs": ["get"]}
+        made = []
+        for prefix, place in (("", {"namespace": "default"}), ("Cluster", {})):
+            metadata, reference = {"name": name, **place}, {"apiGroup": _RBAC, "kind": f"{prefix}Role", "name": name}
+            subject = {"apiGroup": _RBAC, "kind": "User", "name": f"{prefix}{name}"}
+            item = {"apiVersion": f"{_RBAC}/v1", "metadata": metadata}
+            made += [
+                {**item, "kind": f"{prefix}Role", "rules": [rule]},
+                {**item, "kind": f"{prefix}RoleBinding", "roleRef": reference, "subjects": [subject]},
+            ]
+        self.api.create(*made)
+
+        def may(user: str) -> bool:
+            asked = {"group": "test.sre.runbooks", "resource": "rights", "verb": "get", "namespace": "default"}
+            review = {"apiVersion": f"{_REVIEWS}/v1", "kind": "SubjectAccessReview"}
+            review["spec"] = {"user": user, "resourceAttributes": asked}
+            path = f"/apis/{_REVIEWS}/v1/subjectaccessreviews"
+            return bool(self.api.request("POST", path, review)["status"]["allowed"])
+
+        wait(lambda: may(name) and may(f"Cluster{name}"), "rights to count")
+        for item in made:
+            self.api.delete(item["apiVersion"], item["kind"], name, "default", gone_s=0)
 
     def add_node(self, name: str, labels: collections.abc.Mapping[str, str] | None = None) -> None:
         """A node, which becomes ready at once."""
@@ -337,7 +369,7 @@ class KubernetesServer:
 
         wait(reached, "kwok")
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 120) -> None:
         """Wait until the API server says that it is ready."""
         end = time.monotonic() + seconds
         while True:

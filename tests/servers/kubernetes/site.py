@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import base64
+import functools
+import itertools
 import json
 import pathlib
 import typing as t
@@ -110,6 +112,15 @@ def secret(name: str, namespace: str, **data: str) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": encoded}
 
 
+_numbers = itertools.count()
+
+
+@functools.cache
+def _node_port(namespace: str) -> int:
+    """One for each namespace, of the lowest 86, which the server gives to nobody who asks for any."""
+    return 30000 + next(_numbers) % 86
+
+
 def shop(namespace: str) -> list[Object]:
     """Objects of many kinds, with everything that is difficult about them."""
 
@@ -142,7 +153,7 @@ def shop(namespace: str) -> list[Object]:
         workloads.cron_job("nightly", namespace),
         named("v1", "Service", "web", {"selector": {"app": "web"}, "ports": [port], "type": "NodePort"}),
         named("v1", "Service", "pinned", {"selector": {"app": "web"}, "type": "NodePort", "ports": [
-            {**port, "nodePort": 30000 + hash(namespace) % 2700}]}),
+            {**port, "nodePort": _node_port(namespace)}]}),
         named("v1", "Service", "db", {"selector": {"app": "db"}, "clusterIP": "None", "ports": [{"port": 5432}]}),
         named("networking.k8s.io/v1", "Ingress", "web", {"rules": [{"host": "shop.example.com", "http": {"paths": [
             {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]}),

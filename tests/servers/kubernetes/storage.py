@@ -134,9 +134,10 @@ class Storage:
             if not state.get("readyToUse"):
                 return
             content = self.api.get(_SNAPSHOTS, "VolumeSnapshotContent", state["boundVolumeSnapshotContentName"])
-            shutil.copytree(self.directory(content["status"]["snapshotHandle"]), self.directory(name), symlinks=True)
+            self._copy(content["status"]["snapshotHandle"], name)
         else:
-            self.directory(name).mkdir()
+            # There already, when the last round was cut off before the server knew of the volume.
+            self.directory(name).mkdir(exist_ok=True)
         self._name_by_claim(claim["metadata"], name)
         self.api.create(
             {
@@ -160,6 +161,14 @@ class Storage:
                 },
             }
         )
+
+    def _copy(self, source: str, handle: str) -> None:
+        """The directory of one handle as that of another: whole, or not there."""
+        if not self.directory(handle).exists():
+            partial = self.directory(f".{handle}")
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(self.directory(source), partial, symlinks=True)
+            os.rename(partial, self.directory(handle))
 
     def _name_by_claim(self, metadata: Object, handle: str) -> None:
         """``by-claim/NAMESPACE/CLAIM`` is its volume: there before the claim is bound, and before any pod has it."""
@@ -208,11 +217,7 @@ class Storage:
         claim = self.api.get("v1", "PersistentVolumeClaim", claim_name, metadata["namespace"])
         volume = self.api.get("v1", "PersistentVolume", claim["spec"]["volumeName"])
         handle = f"snapshot-{metadata['uid']}"
-        if not self.directory(handle).exists():
-            partial = self.directory(f".{handle}")
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(self.directory(volume["spec"]["csi"]["volumeHandle"]), partial, symlinks=True)
-            os.rename(partial, self.directory(handle))
+        self._copy(volume["spec"]["csi"]["volumeHandle"], handle)
         name = f"snapcontent-{metadata['uid']}"
         content = self.api.find(_SNAPSHOTS, "VolumeSnapshotContent", name)
         if content is None:

@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
-from tests.servers.kubernetes.api import Object
+from tests.servers.kubernetes.api import Api, ApiFault, Object, wait
+
+#: A schedule that comes during no test: in the night of a leap day.
+SELDOM = "0 3 29 2 *"
 
 
 def deployment(name: str, namespace: str, replicas: int = 1, image: str = "test/app:1") -> Object:
@@ -27,7 +30,7 @@ def job(name: str, namespace: str, image: str = "test/app:1") -> Object:
 
 
 def cron_job(name: str, namespace: str, image: str = "test/app:1") -> Object:
-    spec = {"schedule": "0 3 * * *", "jobTemplate": {"spec": job(name, namespace, image)["spec"]}}
+    spec = {"schedule": SELDOM, "jobTemplate": {"spec": job(name, namespace, image)["spec"]}}
     return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": _metadata(name, namespace), "spec": spec}
 
 
@@ -43,3 +46,19 @@ def _metadata(name: str, namespace: str) -> Object:
 def _template(name: str, image: str, **spec: object) -> Object:
     containers = [{"name": "app", "image": image}]
     return {"metadata": {"labels": {"app": name}}, "spec": {"containers": containers, **spec}}
+
+
+def let_go(api: Api, namespace: str) -> None:
+    """Take the finalizers from the namespace's pods, until no pod has any; one that is gone meanwhile needs it no more."""
+
+    def done() -> bool:
+        held = [pod for pod in api.list("v1", "Pod", namespace) if pod["metadata"].get("finalizers")]
+        for pod in held:
+            try:
+                api.patch(pod, {"metadata": {"finalizers": None}})
+            except ApiFault as fault:
+                if fault.status not in (404, 409):
+                    raise
+        return not held
+
+    wait(done, f"the pods of {namespace} to be let go")

@@ -89,7 +89,7 @@ def test_a_deleted_namespace_comes_back_by_hand(site: Site) -> None:
     before = site.live()
     assert site.back_up()["changed"]
     (point,) = site.points()
-    site.cluster.api.delete("v1", "Namespace", site.namespace, gone_s=60)
+    site.cluster.api.delete("v1", "Namespace", site.namespace)
     folder = site.path / "repository" / point.prefix
     guide = (folder / "RESTORE.md").read_text()
     script = "set -eu\n" + "\n".join(re.findall(r"^```sh\n(.*?)^```", guide, re.M | re.S))
@@ -112,7 +112,7 @@ def test_a_deleted_namespace_comes_back_by_hand(site: Site) -> None:
     )
     shutil.rmtree(folder / "restored")
     assert done.returncode == 0, done.stdout + done.stderr
-    wait(lambda: site.live() == before, "the namespace to be as before", 20)
+    wait(lambda: site.live() == before, "the namespace to be as before")
 
 
 def test_secrets_go_into_encrypted_points_only(site: Site) -> None:
@@ -137,6 +137,7 @@ def test_hidden_kinds_are_named_with_the_rights_to_give(site: Site) -> None:
     )
     account = f"--serviceaccount={site.namespace}:reader"
     cluster.kubectl("-n", site.namespace, "create", "rolebinding", "reader", "--role=reader", account)
+    cluster.await_rights()
     refused = site.back_up(kubeconfig=kubeconfig)
     assert refused["failed"], refused
     error = refused["error"]
@@ -148,6 +149,7 @@ def test_hidden_kinds_are_named_with_the_rights_to_give(site: Site) -> None:
     script = f'kubectl() {{ {" ".join(command("kubectl"))} "$@"; }}; {granting}'
     environment = {"PATH": os.environ["PATH"], "HOME": str(site.path), "KUBECONFIG": cluster.kubeconfig}
     subprocess.run(["bash", "-c", script], env=environment, check=True, stdout=subprocess.DEVNULL)
+    cluster.await_rights()
     done = site.back_up(kubeconfig=kubeconfig)
     assert done.get("changed"), done
 

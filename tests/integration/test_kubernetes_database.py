@@ -79,7 +79,7 @@ def test_two_ready_pods_are_one_too_many(kubernetes_cluster: KubernetesServer, p
     api = kubernetes_cluster.api
     api.create(database_pod("db-1"))
     try:
-        api.ready("Pod", "db-1", "shop", seconds=120)
+        api.ready("Pod", "db-1", "shop")
         params = {"environment_name": "local", **postgresql_system.params()}
         assert "db-0, db-1" in call_module("environment_marker", params)["msg"]
         by_name = {"environment_name": "local", **elsewhere(postgresql_system, pod="db-0")}
@@ -127,11 +127,11 @@ def test_a_way_that_breaks_in_the_middle_leaves_no_recovery_point(
     own = {"repository": in_a_pod.url, "environment_name": "local", "component": "flights_db"}
     process = start_module("postgresql_backup", {**own, **in_a_pod.server.params(), "force": True})
     reading = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'COPY public.big%' AND state = 'active'"
-    wait(lambda: in_a_pod.server.execute(reading), "pg_dump to read", 60)
+    wait(lambda: in_a_pod.server.execute(reading), "pg_dump to read")
     kubernetes_cluster.stop_part("kwok")
     try:
         failed = finish_module(process)
     finally:
-        kubernetes_cluster.map_ports("shop", {})
+        kubernetes_cluster.start_part("kwok")
     assert failed.get("failed")
     assert in_a_pod.listing().points == []

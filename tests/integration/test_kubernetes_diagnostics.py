@@ -57,6 +57,7 @@ def fill(cluster: KubernetesServer, namespace: str) -> None:
     )
     cluster.api.ready("Deployment", "api", namespace)
     cluster.api.patch(api, {"spec": {"template": {"metadata": {"labels": {"rolled": "out"}}}}})
+    cluster.api.ready("Deployment", "api", namespace)
 
     def in_trouble() -> bool:
         pods = {pod["metadata"]["labels"]["app"]: pod for pod in cluster.api.list("v1", "Pod", namespace)}
@@ -64,7 +65,11 @@ def fill(cluster: KubernetesServer, namespace: str) -> None:
         return all(states) and states[0][0]["restartCount"] >= 2
 
     wait(in_trouble, "the pods in trouble")
-    cluster.api.ready("Deployment", "api", namespace)
+    wait(lambda: len(cluster.api.list("v1", "Pod", namespace)) == 3, "the pod of the first revision to go")
+    wait(
+        lambda: "BackOff" in {event["reason"] for event in cluster.api.list("v1", "Event", namespace)},
+        "the event of the pod that crashes",
+    )
     for pod in cluster.api.list("v1", "Pod", namespace):
         cluster.set_log(namespace, pod["metadata"]["name"], f"started\nERROR password={SECRETS[2]} is wrong\n")
 

@@ -70,7 +70,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
         assert done.returncode == 0, done.stdout
@@ -118,7 +118,7 @@ def test_keys_beside_the_inventory_are_refused_and_not_shown(tmp_path: pathlib.P
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 2 and "1 of the inventory's hosts are keys or tokens" in done.stdout, done.stdout

@@ -9,14 +9,13 @@ from __future__ import annotations
 import collections.abc
 import json
 import os
-import pathlib
-import time
 
 import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.scratch_namespace import LABEL
 from tests.servers.kubernetes import definitions
 from tests.servers.kubernetes.api import Object, wait
+from tests.servers.kubernetes.faults import FaultyApi
 from tests.servers.kubernetes.server import KubernetesServer
 from tests.servers.kubernetes_component import KubernetesComponent
 
@@ -40,26 +39,24 @@ def drills(cluster: KubernetesServer) -> list[Object]:
     return [item for item in cluster.api.list("v1", "Namespace") if LABEL in (item["metadata"].get("labels") or {})]
 
 
-def watch(shop: KubernetesComponent, pid: int) -> dict[str, Object]:
-    """Everything in the drill's namespace, at its fullest."""
-    found: dict[str, Object] = {}
-    while pathlib.Path(f"/proc/{pid}/stat").exists() and " Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text():
-        for namespace in drills(shop.cluster):
-            for name, item in shop.content(namespace["metadata"]["name"]).items():
-                found[name] = item
-        time.sleep(0.05)
-    return found
+def at_its_end(way: FaultyApi) -> dict[str, str]:
+    """What a drill is given to go this way, and to wait before it removes its namespace."""
+    way.plan("hold", "^DELETE /api/v1/namespaces/[^/?]+(?:$|[?])")
+    return {"kubeconfig": way.kubeconfig()}
 
 
-def test_it_proves_the_newest_point_and_leaves_nothing(shop: KubernetesComponent) -> None:
+def test_it_proves_the_newest_point_and_leaves_nothing(shop: KubernetesComponent, faulty_api: FaultyApi) -> None:
     before = shop.content()
     predicted = shop.drill(check=True)
     assert "error" not in predicted, predicted
     assert not predicted["changed"] and "would restore" in predicted["message"] and not drills(shop.cluster)
     assert shop.newest().level == "taken"
-    process = shop.start_drill()
-    seen = watch(shop, process.pid)
-    output, errors = process.communicate(timeout=120)
+    process = shop.start_drill(**at_its_end(faulty_api))
+    wait(lambda: faulty_api.holds or process.poll() is not None, "the end of the drill")
+    (namespace,) = drills(shop.cluster)
+    seen = shop.content(namespace["metadata"]["name"])
+    faulty_api.release()
+    output, errors = process.communicate(timeout=300)
     done = json.loads(output.decode().splitlines()[-1])
     assert "error" not in done, (done, errors)
     assert not done["changed"] and done["skipped_reason"] == "" and done["rto_met"] is True
@@ -84,8 +81,8 @@ def check_harmless(seen: dict[str, Object], namespace: str) -> None:
     assert "volumeName" not in json.dumps(seen["PersistentVolumeClaim cache"])
 
 
-def test_what_a_killed_drill_left_goes_with_the_next(shop: KubernetesComponent) -> None:
-    process = shop.start_drill()
+def test_what_a_killed_drill_left_goes_with_the_next(shop: KubernetesComponent, faulty_api: FaultyApi) -> None:
+    process = shop.start_drill(**at_its_end(faulty_api))
     wait(lambda: drills(shop.cluster), "the drill's namespace")
     os.kill(process.pid, 9)
     process.communicate()

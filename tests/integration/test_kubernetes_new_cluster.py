@@ -12,7 +12,7 @@ import typing as t
 import pytest
 
 from tests.servers.kubernetes import definitions
-from tests.servers.kubernetes.api import Object
+from tests.servers.kubernetes.api import Object, wait
 from tests.servers.kubernetes.fixtures import kubernetes_cluster
 from tests.servers.kubernetes.server import KubernetesServer, running_cluster
 from tests.servers.kubernetes_component import KubernetesComponent
@@ -110,20 +110,20 @@ def test_a_lost_cluster_comes_back_in_a_new_one(components: Components, kubernet
         refused = shop.restore()
         assert "does not serve" in refused["msg"] and "Widget" in refused["error"]["found"], refused
         assert "shop" not in shop.namespaces()
-        planned = components.call("kubernetes_restore", check=True, timeout="30s")
+        planned = components.call("kubernetes_restore", check=True, timeout="120s")
         assert planned["changed"], planned
-        restored = components.call("kubernetes_restore", confirm="cluster_objects", timeout="30s")
+        restored = components.call("kubernetes_restore", confirm="cluster_objects", timeout="120s")
         assert "error" not in restored and restored["changed"], restored
         assert restored["objects"]["created"] >= len(others) and not restored["objects"]["skipped"], restored
-        again = components.call("kubernetes_restore", confirm="cluster_objects", timeout="30s")
+        again = components.call("kubernetes_restore", confirm="cluster_objects", timeout="120s")
         assert "error" not in again and not again["changed"], again
         done = shop.restore()
         assert "error" not in done and done["changed"], done
         shop.await_bound("archive")
         assert shop.content() == before
         assert other.api.get("example.test/v1", "Widget", "w", "shop")["spec"] == widget["spec"]
-        role = other.api.get(RBAC, "ClusterRole", "shop-all")
-        assert role["rules"] == [{"apiGroups": ["example.test"], "resources": ["widgets"], "verbs": ["get"]}]
+        rules = [{"apiGroups": ["example.test"], "resources": ["widgets"], "verbs": ["get"]}]
+        wait(lambda: other.api.get(RBAC, "ClusterRole", "shop-all")["rules"] == rules, "the rules to be put together")
         assert not shop.restore()["changed"]
 
 

@@ -88,6 +88,7 @@ def installed(kubernetes_cluster: KubernetesServer) -> KubernetesServer:
 @pytest.fixture
 def namespace(installed: KubernetesServer, kubernetes_namespace: str) -> str:
     installed.kubectl("apply", f"--namespace={kubernetes_namespace}", "-f", str(MANIFESTS / "rbac-namespace.yml"))
+    installed.await_rights()
     return kubernetes_namespace
 
 
@@ -142,6 +143,7 @@ def bind(cluster: KubernetesServer, namespace: str, *roles: str) -> None:
         # One of the whole cluster is there after the first time.
         binding = cluster.kubectl(*words, "--dry-run=client", "-o", "json")
         cluster.kubectl("apply", "-f", "-", stdin=binding.encode())
+    cluster.await_rights()
 
 
 def test_each_may_do_what_it_needs_and_nothing_else(installed: KubernetesServer, namespace: str) -> None:
@@ -329,7 +331,7 @@ def test_a_database_is_reached_by_who_can_run_nothing_in_its_pod(installed: Kube
         installed.map_ports(namespace, {5432: server.getsockname()[1]})
         with Tunnel(cluster.access, namespace, name, 5432) as tunnel:
             with socket.create_connection((tunnel.host, tunnel.port)) as line:
-                line.settimeout(20)
+                line.settimeout(120)
                 assert line.recv(5) == b"hello", tunnel.failure
     refused(lambda: api.request("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/exec", command="id", stdout=True))
     refused(lambda: api.list("v1", "Secret", namespace))

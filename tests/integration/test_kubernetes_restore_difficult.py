@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import list_points
 from tests.servers.kubernetes import definitions
 from tests.servers.kubernetes.api import Api, Object, wait
+from tests.servers.kubernetes.faults import FaultyApi
 from tests.servers.kubernetes.server import KubernetesServer
 from tests.servers.kubernetes_component import NAME, KubernetesComponent, pod_template
 from tests.servers.module_call import start_module
@@ -159,6 +160,7 @@ def test_webhooks_and_quotas_are_named(shop: KubernetesComponent) -> None:
     assert "ConfigMap" in failed["msg"] and "exceeded quota: small" in failed["error"]["found"]
     assert "describe resourcequotas" in failed["error"]["next_command"]
     api.delete("v1", "ResourceQuota", "small", shop.namespace)
+    wait(lambda: not rejects(api, shop.namespace, "exceeded quota"), "the quota to be forgotten")
     with webhook(api, shop.namespace):
         failed = shop.restore(timeout="2s")
         assert "check.example.test" in failed["error"]["expected"] and "nobody" in failed["error"]["expected"]
@@ -188,12 +190,12 @@ def webhook(api: Api, namespace: str) -> collections.abc.Iterator[None]:
         wait(lambda: not rejects(api, namespace), "the webhook to be forgotten")
 
 
-def rejects(api: Api, namespace: str) -> bool:
+def rejects(api: Api, namespace: str, words: str = "failed calling webhook") -> bool:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}}
     try:
         api.request("POST", f"/api/v1/namespaces/{namespace}/configmaps", body, dryRun="All")
     except Exception as fault:
-        return "failed calling webhook" in str(getattr(fault, "document", fault))
+        return words in str(getattr(fault, "document", fault))
     return False
 
 
@@ -210,7 +212,7 @@ def test_definitions_come_before_their_instances(shop: KubernetesComponent) -> N
     mark_cluster(api)
     scope = {"scope": "selection", "namespace": None, "selector": f"part={shop.namespace}"}
     shop.back_up(**scope)
-    api.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", definition["metadata"]["name"])
+    definitions.undefine(api, definition)
     api.delete(role["apiVersion"], "ClusterRole", f"{shop.namespace}:x")
     done = succeeded(shop.restore(**scope))
     assert done["objects"]["created"] == 3
@@ -219,7 +221,7 @@ def test_definitions_come_before_their_instances(shop: KubernetesComponent) -> N
     assert not shop.restore(**scope)["changed"]
     # Of the namespace alone the definition is no part.
     shop.back_up()
-    api.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", definition["metadata"]["name"])
+    definitions.undefine(api, definition)
     refused = shop.restore()
     assert "parts.example.test/v1 Gadget" in refused["error"]["found"] and "skip" in refused["error"]["next_command"]
     assert succeeded(shop.restore(conflicts="skip"))["unserved"]
@@ -343,7 +345,7 @@ def test_beside_in_another_namespace(shop: KubernetesComponent) -> None:
     assert api.get("v1", "ConfigMap", "settings", other)["data"] == {"url": f"http://web.{other}.svc"}
     assert shop.get("v1", "ConfigMap", "settings")["data"] == {"url": "other"}
     assert not shop.restore(confirm=None, target_namespace=other)["changed"]
-    api.delete("v1", "Namespace", other, gone_s=60)
+    api.delete("v1", "Namespace", other)
 
 
 def test_secrets_are_not_kept_in_plain_text(shop: KubernetesComponent) -> None:
@@ -389,12 +391,14 @@ def test_killed_anywhere_it_converges(shop: KubernetesComponent) -> None:
     }
     for limit in (1, 30):
         shop.delete_namespace()
-        process = start_module("kubernetes_restore", params)
-        wait(lambda limit=limit: count(api, shop.namespace) >= limit, "some objects")  # type: ignore[misc]
-        process.kill()
-        process.communicate()
-        left = count(api, shop.namespace)
-        assert left < 60
+        # Where it is to be killed, it waits for that.
+        with FaultyApi(shop.cluster) as way:
+            way.plan("hold", "^PATCH .*/configmaps/c-(?!.*dryRun)", at=limit, times=1000)
+            process = start_module("kubernetes_restore", {**params, "kubeconfig": way.kubeconfig()})
+            wait(lambda: way.holds or process.poll() is not None, "some objects")  # noqa: B023
+            process.kill()
+            process.communicate()
+        assert 0 < count(api, shop.namespace) < 60
         succeeded(shop.restore(confirm=None))
         assert shop.content() == before and not shop.restore()["changed"]
 

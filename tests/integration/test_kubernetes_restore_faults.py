@@ -52,7 +52,7 @@ class Stormy(KubernetesComponent):
         self.cluster.api.patch(secret("password", self.namespace), {"data": {"password": "b3RoZXI="}})
 
     def roll_back(self, **params: t.Any) -> dict[str, t.Any]:
-        given = {"objects": ["Secret/password"], "confirm": NAME, "timeout": "60s", **self.keys, **params}
+        given = {"objects": ["Secret/password"], "confirm": NAME, "timeout": "120s", **self.keys, **params}
         return self.call("kubernetes_rollback", **given)
 
     def is_restored(self) -> bool:
@@ -95,7 +95,7 @@ def test_the_server_goes_in_the_middle_and_comes_back(site: Stormy, faulty_api: 
     def applied() -> bool:
         return sum(line.startswith("PATCH") and "dryRun" not in line for line in faulty_api.requests) >= 3
 
-    wait(applied, "the restore to apply", 60)
+    wait(applied, "the restore to apply")
     site.cluster.stop_part("kube-apiserver")
     site.cluster.start_part("kube-apiserver")
     done = finish_module(process)

@@ -60,7 +60,7 @@ def objects(namespace: str) -> list[Object]:
 
 
 def roll_back(shop: KubernetesComponent, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
-    given = {"objects": OBJECTS, "confirm": NAME, "timeout": "60s", **shop.keys, **params}
+    given = {"objects": OBJECTS, "confirm": NAME, "timeout": "120s", **shop.keys, **params}
     return shop.call("kubernetes_rollback", check, **given)
 
 

@@ -83,14 +83,14 @@ class KilledNamespace:
         return self.in_repository("kubernetes_backup", kill, force=force, volumes="files")
 
     def restore(self, kill: Kill | None = None) -> Outcome:
-        return self.in_repository("kubernetes_restore", kill, confirm=NAME, prune=True, timeout="60s")
+        return self.in_repository("kubernetes_restore", kill, confirm=NAME, prune=True, timeout="120s")
 
     def roll_back(self, kill: Kill | None = None) -> Outcome:
-        return self.in_repository("kubernetes_rollback", kill, confirm=NAME, objects=ROLLED_BACK, timeout="60s")
+        return self.in_repository("kubernetes_rollback", kill, confirm=NAME, objects=ROLLED_BACK, timeout="120s")
 
     def drill(self, kill: Kill | None = None, interval: str = "0") -> Outcome:
         given = {"repository": self.component.url, "encryption_identity_file": str(self.component.identity_file)}
-        return self.call("kubernetes_drill", kill, drill_interval=interval, timeout="60s", **given)
+        return self.call("kubernetes_drill", kill, drill_interval=interval, timeout="120s", **given)
 
     def consume(self, state: str, kill: Kill | None = None) -> Outcome:
         consumers = [{"kind": "Deployment", "name": "web"}]

@@ -64,6 +64,7 @@ class Leaky:
             f"--serviceaccount={namespace}:backup",
         )  # fmt: skip
         cluster.kubeconfig_for_service_account(namespace, "backup")
+        cluster.await_rights()
         self.token = cluster.api.token(namespace, "backup")
         self.token_file = path / "token"
         self.token_file.write_text(self.token)
@@ -137,7 +138,7 @@ class Leaky:
                 "K8S_AUTH_API_KEY": "" if changes else self.token,
             },
             capture_output=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr

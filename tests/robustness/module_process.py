@@ -107,7 +107,7 @@ class ModuleProcess:
         return Outcome({**json.loads(self._server.stdout.readline()), "mark": mark})
 
 
-def survivors(mark: str, patience_s: float = 5.0) -> list[str]:
+def survivors(mark: str, patience_s: float = 60.0) -> list[str]:
     """Command lines of the processes of a call that still run after a while."""
     until = time.monotonic() + patience_s
     while True:

@@ -204,7 +204,7 @@ def _left(component: Disturbed) -> list[str]:
 
 def _sessions(component: Disturbed) -> list[t.Any]:
     """Other sessions in the server, once those of killed processes have had their time to end."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while True:
         rows = component.server.execute(
             "SELECT application_name, state, query FROM pg_stat_activity "

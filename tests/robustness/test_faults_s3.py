@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import random
@@ -20,7 +21,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.expire im
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.expiry_plan import plan_expiry
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders import describe_holder
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.layout import layout_failures
-from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import holding
+from ansible_collections.sre.runbooks.plugins.module_utils._repository.leases import Lease, holding
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.openings import KeyRing
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import (
     begin_point,
@@ -58,14 +59,17 @@ class Bucket:
     url: str
     keys: Keys
     large: bytes
+    #: How long whoever acts may not be able to renew the lease.
+    ttl_s: float = 60.0
 
     def open(self, endpoint: str | None = None) -> Repository:
+        patience = "2s" if endpoint else "60s"
         options = {
             **self.gateway.options(url=endpoint),
             "part_size": 5 << 20,
             "max_attempts": 4,
-            "connect_timeout": "2s",
-            "read_timeout": "2s",
+            "connect_timeout": patience,
+            "read_timeout": patience,
         }
         return open_repository(self.url, ENVIRONMENT, options)
 
@@ -85,10 +89,17 @@ def take_small(bucket: Bucket, repository: Repository) -> None:
     back_up(bucket, repository, b"a small table")
 
 
+@contextlib.contextmanager
+def leased(bucket: Bucket, repository: Repository) -> t.Iterator[Lease]:
+    """Disturbed, for so short that the next run need not wait long for a lease that was not given back."""
+    with holding(repository, COMPONENT, None, describe_holder(None), bucket.ttl_s, 120.0) as lease:
+        yield lease
+
+
 def back_up(bucket: Bucket, repository: Repository, table: bytes | None = None) -> None:
     """As ``postgresql_backup`` does it, with content out of nowhere: small objects and one in several parts."""
     encoding = Encoding(recipients=bucket.keys.recipients[:1])
-    with holding(repository, COMPONENT, None, describe_holder(None), 5.0, 60.0) as lease:
+    with leased(bucket, repository) as lease:
         remove_incomplete(repository, COMPONENT)
         writer = begin_point(repository, COMPONENT, "postgresql", None)
         for name, content in (("globals.sql", b"roles"), ("toc.dat", b"contents"), ("3051.dat", table or bucket.large)):
@@ -107,7 +118,7 @@ def verify(bucket: Bucket, repository: Repository) -> None:
 
 
 def expire(bucket: Bucket, repository: Repository) -> None:
-    with holding(repository, COMPONENT, None, describe_holder(None), 5.0, 60.0) as lease:
+    with leased(bucket, repository) as lease:
         outcome = Expiry(repository, plan_expiry(repository, COMPONENT, _KEEP, _clock.now()), lease.check).run()
     if outcome.failures:
         raise RunbookError("not all could be removed", found=str(outcome.failures))
@@ -116,7 +127,7 @@ def expire(bucket: Bucket, repository: Repository) -> None:
 def rewrap(bucket: Bucket, repository: Repository) -> None:
     point = list_points(repository, COMPONENT).points[0]
     ring = KeyRing(bucket.keys.identities)
-    with holding(repository, COMPONENT, None, describe_holder(None), 5.0, 60.0) as lease:
+    with leased(bucket, repository) as lease:
         rewrap_point(repository, point, bucket.keys.recipients, ring, "headers", None, lease.check)
 
 
@@ -179,7 +190,7 @@ def test_every_request_may_fail(bucket: Bucket, results: t.Callable[..., None], 
             except RunbookError as error:
                 failure: str | None = str(error)
             else:
-                failure = attempt(bucket, name, repository)
+                failure = attempt(dataclasses.replace(bucket, ttl_s=5.0), name, repository)
             request = way.requests[at] if at < len(way.requests) else "no request"
             way.plan(None, "reset")
             loud += failure is not None
@@ -239,4 +250,4 @@ def test_a_bad_connection(
 def _through(bucket: Bucket, name: str, way: Way, kind: str, direction: str, attributes: dict[str, int]) -> str | None:
     repository = bucket.open(way.url)
     with way.fault(kind, direction, **attributes):
-        return attempt(bucket, name, repository)
+        return attempt(dataclasses.replace(bucket, ttl_s=5.0), name, repository)

@@ -60,7 +60,7 @@ def flights(local: LocalEnvironment) -> int:
     import urllib.request
 
     port = local.variables()["SRE_RUNBOOKS_LOCAL_API_PORT"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=120) as answer:
         assert answer.status == 200
     probe = (
         "import psycopg,sys;print(psycopg.connect(host='127.0.0.1',port=sys.argv[1],user='postgres',dbname='flights',"

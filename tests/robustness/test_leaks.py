@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import subprocess
+import sys
 import tarfile
 import threading
 import time
 import typing as t
 
+from tests.servers.deadline import wait_for
 from tools.local_environment import ROOT, LocalEnvironment
 
 #: Of a Prometheus that this environment does not have.
@@ -165,12 +168,11 @@ def test_no_secret_anywhere(
 def test_the_leak_test_can_fail(tmp_path: pathlib.Path) -> None:
     watch = ArgvWatch([b"a-secret-that-is-known-0123456789"])
     watch.start()
-    import subprocess
-    import sys
-
-    subprocess.run(
-        [sys.executable, "-c", "import time; time.sleep(0.5)", "a-secret-that-is-known-0123456789"], check=True
-    )
+    shown = [sys.executable, "-c", "input()", "a-secret-that-is-known-0123456789"]
+    with subprocess.Popen(shown, stdin=subprocess.PIPE) as process:
+        try:
+            wait_for(lambda: bool(watch.hits), "the watch to see it")
+        finally:
+            process.communicate(b"\n")
     watch.ended.set()
     watch.join()
-    assert watch.hits

@@ -225,9 +225,7 @@ def test_whoever_waits_shows_for_whom(protected: Protected) -> None:
     problems = [
         problem
         for module, params in modules.items()
-        for problem in problems_while_waiting(
-            component.repository, NAME, module, {**params, "lease_wait": "1s"}, progress
-        )
+        for problem in problems_while_waiting(component.repository, NAME, module, params, progress)
     ]
     assert not problems, "\n".join(problems)
 

@@ -20,7 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROUNDS = 200 if SOAK else 8
 #: Asks what standard input declares, round after round, as the module does once; one round is interrupted.
 _CHILD = """
-import gc, json, os, signal, sys, threading
+import contextlib, gc, json, os, signal, sys, threading
+from ansible_collections.sre.runbooks.plugins.module_utils._probes import engine
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.engine import counts, run_probes
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session, declare_all
 from ansible_collections.sre.runbooks.plugins.module_utils._process_group import children
@@ -29,11 +30,20 @@ def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+catching = engine._signals
+
+@contextlib.contextmanager
+def interrupted_soon(loop, stop):
+    with catching(loop, stop):
+        # Once it is caught, and not into what comes before or after.
+        if number == 2:
+            loop.call_later(0.2, os.kill, os.getpid(), signal.SIGINT)
+        yield
+
+engine._signals = interrupted_soon
 probes, rounds = json.load(sys.stdin)
 seen = []
 for number in range(rounds):
-    if number == 2:
-        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     session = Session()
     results, interrupted = run_probes(declare_all(probes, session), session.close)
     found = counts(results)

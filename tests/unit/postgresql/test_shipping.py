@@ -105,6 +105,8 @@ for number in range(1500):
         gate.wait(60)
 
     def watch() -> None:
+        if gate.is_set():
+            return
         counted.append((time.monotonic(), len(list(written.iterdir()))))
         now, count = counted[-1]
         since = next(moment for moment, other in counted if other == count)

@@ -41,6 +41,13 @@ TABLE: list[dict[str, t.Any]] = [
     },
     {"name": "quarterly", "runbook": "check_health", "every": "quarter", "variables": DIFFICULT, "enabled": False},
 ]
+#: When each of them is due, to cron and to a CronJob.
+MOMENTS = {
+    "backups": "*/15 * * * *",
+    "drills": "10 3 * * *",
+    "morning": "0 0 * * 1,5",
+    "quarterly": "0 0 1 1,4,7,10 *",
+}
 
 
 def options(path: pathlib.Path, **changes: t.Any) -> dict[str, t.Any]:
@@ -158,6 +165,7 @@ def test_cron_starts_what_the_table_says(tmp_path: pathlib.Path) -> None:
     ((_, text),) = files(tmp_path).items()
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert lines[0] == "CRON_TZ=Europe/Berlin"
+    assert [line.partition(" root ")[0] for line in lines[1:]] == list(MOMENTS.values())
     commands = [words_of(line) for line in lines[1:]]
     assert commands[0] == shlex.split("cd / && /usr/bin/env -i inventories/production sre.runbooks.back_up_components")
     assert commands[1][-2:] == ["--limit", "orders_db:&production"]
@@ -170,6 +178,14 @@ def test_systemd_takes_the_units(written: pathlib.Path) -> None:
     assert [unit.name for unit in units if unit.suffix == ".timer"] == [
         f"sre-runbooks-production-eu-{name}.timer" for name in ("backups", "drills", "morning")
     ]
+    for name, moment in (
+        ("backups", "*-*-* *:00,15,30,45:00"),
+        ("drills", "*-*-* 03:10:00"),
+        ("morning", "Mon,Fri *-*-* 00:00:00"),
+    ):
+        timer = (written / "systemd" / f"sre-runbooks-production-eu-{name}.timer").read_text().splitlines()
+        # One that was slept through is made up for.
+        assert f"OnCalendar={moment} Europe/Berlin" in timer and "Persistent=true" in timer
     assert "ExecStart=/usr/bin/env -i inventories/production" in units[0].read_text()
     program = shutil.which("systemd-analyze")
     if program is not None:
@@ -197,11 +213,14 @@ def test_kubernetes_takes_the_cronjobs(written: pathlib.Path, kubernetes_cluster
             "POST", "/apis/batch/v1/namespaces/default/cronjobs", job, dryRun="All", fieldValidation="Strict"
         )
         assert created["spec"]["timeZone"] == "Europe/Berlin"
+        assert created["spec"]["schedule"] == MOMENTS[created["metadata"]["name"].removeprefix("production-eu-")]
+        assert created["spec"]["concurrencyPolicy"] == "Forbid"
         (container,) = created["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
         # What is on the machine that wrote them is not in the container.
         assert (container["command"], container["workingDir"]) == (["ansible-playbook"], "/runner/project")
         assert container["args"][:2] == ["-i", "hosts.yml"]
         assert container["volumeMounts"][0]["mountPath"] == "/runner/project"
+        assert container["envFrom"] == [{"secretRef": {"name": "access"}}]
         if created["metadata"]["name"] == "production-eu-quarterly":
             given = [json.loads(expanded(word)) for word in container["args"] if word.startswith("{")]
             assert {name: value for entry in given for name, value in entry.items()} == DIFFICULT
@@ -215,7 +234,18 @@ def test_awx_gets_templates_schedules_and_playbooks(written: pathlib.Path) -> No
     schedules = [task["awx.awx.schedule"] for task in play["tasks"] if "awx.awx.schedule" in task]
     assert [template["name"] for template in templates] == [entry["unified_job_template"] for entry in schedules]
     assert templates[2]["extra_vars"] == {"checklist": "morning"} and "limit" not in templates[2]
-    assert schedules[0]["rrule"].startswith("DTSTART;TZID=Europe/Berlin:20240101T000000 RRULE:FREQ=")
+    assert [template.get("limit") for template in templates] == [None, "orders_db:&production", None, None]
+    assert [entry["enabled"] for entry in schedules] == [True, True, True, False]
+    hours = ",".join(map(str, range(24)))
+    assert [entry["rrule"] for entry in schedules] == [
+        f"DTSTART;TZID=Europe/Berlin:20240101T{start} RRULE:FREQ={rule}"
+        for start, rule in (
+            ("000000", f"DAILY;INTERVAL=1;BYHOUR={hours};BYMINUTE=0,15,30,45"),
+            ("031000", "DAILY;INTERVAL=1;BYHOUR=3;BYMINUTE=10"),
+            ("000000", "WEEKLY;INTERVAL=1;BYDAY=MO,FR;BYHOUR=0;BYMINUTE=0"),
+            ("000000", "MONTHLY;INTERVAL=3;BYMONTHDAY=1;BYHOUR=0;BYMINUTE=0"),
+        )
+    ]
     for template in templates:
         (book,) = yaml.safe_load((written / "awx" / template["playbook"]).read_text(encoding="utf-8"))
         runbook = pathlib.Path(template["playbook"]).stem.removeprefix("production-eu_")
@@ -247,6 +277,7 @@ def test_what_is_no_file_or_no_directory_is_refused_and_not_waited_for(
 def test_what_is_not_enabled_is_not_due(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
     again = call_module("schedule_files", options(written))
     assert sorted(again["moments"]) == ["backups", "drills", "morning"] and again["disabled"] == ["quarterly"]
+    assert "quarterly" not in (written / "cron" / "sre-runbooks-production-eu").read_text("utf-8")
     files_there = len(files(written))
     assert again["counts"] == {"entries": 4, "disabled": 1, "files": files_there, "written": 0, "removed": 0}
     assert not again["directory_made"]

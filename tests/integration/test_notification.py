@@ -56,6 +56,8 @@ def test_the_verdict_the_changes_and_the_failures_arrive(server: WebhookServer, 
     [
         ("/flaky", 3, 202, ""),
         ("/500", 3, 500, "it answered 500 (3 attempts)"),
+        # That is "later", and not "no".
+        ("/429", 3, 429, "it answered 429 (3 attempts)"),
         ("/404?key=not-to-be-seen", 1, 404, "it answered 404: no hook  [31mat /404?key=… for …"),
         ("/moved", 1, 302, "it answered 302"),
     ],

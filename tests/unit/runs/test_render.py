@@ -202,8 +202,10 @@ def test_what_is_copied_out_of_markdown_is_what_was_said() -> None:
         ("ls `pwd`", "`` ls `pwd` ``"),
         ("kill -9 $(cat a_b); probe 2 is wrong_", "`kill -9 $(cat a_b)`; probe 2 is wrong\\_"),
         ("dig a_b; report: file:///r_1", "`dig a_b`; report: `file:///r_1`"),
+        ("dig a_b; archive: it is_", "`dig a_b`; archive: it is\\_"),
+        ("dig a_b; and 2 more", "`dig a_b`; and 2 more"),
     ],
-    ids=["address", "pipe", "quotes", "then-another", "then-the-report"],
+    ids=["address", "pipe", "quotes", "then-another", "then-the-report", "then-the-archive", "then-others"],
 )
 def test_what_is_next_is_code_as_a_whole_and_nothing_in_it_is_escaped(step: str, code: str) -> None:
     report = troubled_report()

@@ -317,6 +317,12 @@ def test_lines_of_errors_are_counted_and_not_shown() -> None:
     assert some.measured == "2 lines of errors in the logs of 1 container of 3"
 
 
+def test_only_what_was_said_within_the_window_is_asked_for() -> None:
+    cluster = Cluster({PODS: [talking("loud", "api")], f"{PODS}/loud/log": {"api": "panic\n"}})
+    ask(cluster, {"kind": "kubernetes_logs", "window": "2m"})
+    assert [query["sinceSeconds"] for query in cluster.queries if "container" in query] == [120]
+
+
 def test_a_log_that_is_cut_counts_at_least() -> None:
     line = "error " + "x" * 4000 + "\n"
     lists = {PODS: [talking("loud", "api")], f"{PODS}/loud/log": {"api": "an older error\n" * 9 + line * 6000}}

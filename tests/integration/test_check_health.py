@@ -33,7 +33,10 @@ def test_what_changed_is_said_first(health: HealthEnvironment, tmp_path: pathlib
     health.write(health_probes_disabled={"front is there": "not opened yet"})
     code, screen = health.check("-e", f"run_textfile_dir={textfiles}")
     assert code != 0
-    said = screen[screen.index("changed since") :].splitlines()
+    before, changed, after = screen.partition("changed since")
+    # Neither the table nor the verdict comes before it.
+    assert all(words in after and words not in before for words in ("rows lost", "check_health of testing: ")), screen
+    said = f"{changed}{after}".splitlines()
     assert said[1].strip().startswith("back: back answers: ok → failed (")
     assert [line.strip() for line in said[2:4]] == [
         "back: met → failed",

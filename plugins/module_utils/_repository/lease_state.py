@@ -22,7 +22,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.holders i
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
-    from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import ObjectStat
+    from ansible_collections.sre.runbooks.plugins.module_utils._repository.store import ObjectStat, Store
 
 SHORTEST_TTL_S, LONGEST_TTL_S = 1.0, 7 * 86400.0
 #: The part of the time to live that others wait longer than the holder dares to act.
@@ -86,7 +86,7 @@ def current_lease(repository: Repository, component: str) -> LeaseState | None:
 def _read_state(repository: Repository, component: str, epoch: int) -> LeaseState:
     store = repository.store
     prefix = epoch_prefix(component, epoch)
-    stats = {found.key[len(prefix) :]: found for found in store.list(prefix)}
+    stats = _stats(store, prefix)
     if "held.json" not in stats:
         raise ObjectMissing(f"{prefix}held.json is not there", component)
     try:
@@ -107,6 +107,20 @@ def _read_state(repository: Repository, component: str, epoch: int) -> LeaseStat
         if "released.json" not in stats:
             raise _damaged(component, epoch, error.found or str(error)) from None
         return LeaseState(epoch, {}, None, "step", SHORTEST_TTL_S, stats["held.json"].modified, 0, True)
+
+
+def _stats(store: Store, prefix: str) -> dict[str, ObjectStat]:
+    """What an epoch has left, by name.
+
+    The list of a directory is not one moment: all renewals of it may have been replaced between the name and the look, and a
+    living holder's lease look as old as ``held.json``. So two looks have to agree that there is none.
+    """
+    former: set[str] | None = None
+    while True:
+        stats = {found.key[len(prefix) :]: found for found in store.list(prefix)}
+        if stats.keys() == former or any(name.startswith(("renewed-", "released")) for name in stats):
+            return stats
+        former = set(stats)
 
 
 def _lapsed(stats: t.Mapping[str, ObjectStat], ttl_s: float) -> bool:

@@ -123,6 +123,26 @@ def test_it_expires_by_the_store_s_clock_after_a_margin(repository: Repository) 
         acquire(repository, "db", "run-3", ELSEWHERE, 60)
 
 
+def test_who_looks_slowly_oversees_no_renewal(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the names of a directory and the look at each, the holder replaced them all."""
+    lease = acquire(repository, "db", "run-1", ELSEWHERE, 60)
+    age(repository, 1000)
+    directory = pathlib.Path(repository.store.path, f"control/leases/db/{lease.epoch:012d}")
+    (directory / "renewed-000005.json").write_bytes((directory / "held.json").read_bytes())
+    entries, slow = repository.store._entries, [True]
+
+    def slowly(of: str) -> t.Any:
+        found = entries(of)
+        if of.endswith(directory.name) and slow and slow.pop():
+            (directory / "renewed-000005.json").rename(directory / "renewed-000007.json")
+        return found
+
+    monkeypatch.setattr(repository.store, "_entries", slowly)
+    with pytest.raises(LeaseHeld):
+        acquire(repository, "db", "run-2", ELSEWHERE, 60)
+    assert not slow
+
+
 def test_a_holder_that_could_not_renew_stops_by_itself(repository: Repository) -> None:
     clock = [0.0]
     lease = acquire(repository, "db", "run-1", ELSEWHERE, 60, clocks=Clocks(monotonic=lambda: clock[0]))

@@ -46,12 +46,21 @@ options:
   textfile_dir:
     description:
       - Directory of the controller that the textfile collector of a Prometheus C(node_exporter) reads. It receives one file
-        for the environment and runbook, replaced whole by each run.
+        for the environment and runbook, replaced whole by each run that is about all of O(environment_components); any other
+        replaces the figures of its own components.
     type: path
   component_names:
     description:
       - Names of all components that the run is about, for a run without a record. Those that O(components) is silent
         about are reported as not reached.
+    type: list
+    elements: str
+    default: []
+  environment_components:
+    description:
+      - Names of all components that the environment has. Where the run is not about each of them (C(--limit)), the report says so,
+        compares it with what is comparable, and keeps what O(textfile_dir) has on the others and on the last whole run. Empty where nobody knows; the run
+        then counts as one of all.
     type: list
     elements: str
     default: []
@@ -338,7 +347,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         "verdict_word": run_word(report),
         "failure_message": failure_message(report, where, lost.message if lost else done.missing),
         "report": report,
-        "summary_lines": summary_lines(report, [where] if where else [], unwritten),
+        "summary_lines": summary_lines(report, [where] if where else [], unwritten, done.kept),
         "announcement": announcement(report, where),
         "html_path": html_path,
         "report_path": done.local or "",
@@ -373,6 +382,7 @@ def main() -> None:
             "report_dir": {"type": "path"},
             "textfile_dir": {"type": "path"},
             "component_names": {"type": "list", "elements": "str", "default": []},
+            "environment_components": {"type": "list", "elements": "str", "default": []},
             "components": {"type": "list", "elements": "dict", "default": [], "options": COMPONENT_OPTIONS},
             "objectives": {"type": "list", "elements": "dict", "default": []},
             "checklist": {"type": "dict", "default": {}},

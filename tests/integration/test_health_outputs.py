@@ -87,3 +87,41 @@ def test_a_webhook_is_told_and_never_stands_in_the_way(health: HealthEnvironment
     (told_nobody,) = [text for path in (run / "events").iterdir() if "webhook" in (text := path.read_text("utf-8"))]
     assert json.loads(told_nobody)["outcome"] == "failed" and "it answered 404" in told_nobody
     assert json.loads((run / "closed.json").read_text("utf-8"))["verdict"] == "met"
+
+
+def test_a_run_with_a_limit_announces_no_recovery_of_what_it_did_not_ask(
+    health: HealthEnvironment, tmp_path: pathlib.Path
+) -> None:
+    textfiles = tmp_path / "textfiles"
+    textfiles.mkdir()
+    down = health.probes["back"][0]
+    well = down["url"]
+    down["url"] = "http://127.0.0.1:1/"
+    with running_webhook() as webhook:
+        told = {"run_webhook_url": webhook.url("/200"), "run_webhook_occasion": "change"}
+        health.write(**told, run_textfile_dir=str(textfiles))
+        assert health.check()[0] != 0 and len(webhook.received) == 1
+        (path,) = textfiles.iterdir()
+        before = path.read_text(encoding="utf-8")
+        code, screen = health.check("--limit", "front")
+        assert code == 0 and "check_health of testing, only front: objectives met" in screen, screen
+        assert f"in {textfiles} the verdict of the run and the figures of the other components stay" in screen, screen
+        assert "nothing changed since" in screen and "(met, without back)" in screen, screen
+        assert len(webhook.received) == 1
+        whole = [line for line in before.splitlines() if line.startswith("sre_runbooks_run_")]
+        assert len(whole) == 6 and set(whole) <= set(path.read_text(encoding="utf-8").splitlines())
+        assert 'component="back",verdict="failed"} 1' in path.read_text(encoding="utf-8")
+        down["url"] = well
+        health.write(**told, run_textfile_dir=str(textfiles))
+        code, screen = health.check()
+        assert code == 0 and " (failed):" in screen, screen
+        document = webhook.received[-1]["document"]
+        assert (len(webhook.received), document["previous_verdict"], document["verdict"]) == (2, "failed", "met")
+        assert 'verdict="met"} 1' in path.read_text(encoding="utf-8").split("run_finished")[0]
+
+
+def test_a_repository_that_cannot_be_read_is_no_first_run(health: HealthEnvironment, tmp_path: pathlib.Path) -> None:
+    assert health.check()[0] == 0
+    _code, screen = health.check("-e", f"repository_url=file://{tmp_path}/nonexistent")
+    assert "the former runs could not be read: nothing to compare with" in screen, screen
+    assert "first run of its kind" not in screen

@@ -45,7 +45,7 @@ class ScheduledRunCheck(BlockingCheck):
             parse_sealed,
         )
         from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
-        from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import earlier_runs, load_run
+        from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import earlier_runs, left_out, load_run
 
         repository = open_repository(t.cast(str, self._repository), t.cast(str, self._environment), self._s3)
         partial = ""
@@ -53,12 +53,12 @@ class ScheduledRunCheck(BlockingCheck):
             key = f"runs/{run_id}/closed.json"
             try:
                 closed = parse_sealed(repository.store.read(key, DOCUMENT_LIMIT), key)
-                missing = self._components - set(load_run(repository, run_id).components)
+                missing = left_out(self._components, load_run(repository, run_id).components)
             except ObjectMissing:
                 continue
             if missing:
                 # Somebody played it with --limit, which is none of the schedule's runs.
-                partial = partial or f"{run_id}, without {', '.join(sorted(missing))}"
+                partial = partial or f"{run_id}, without {', '.join(missing)}"
                 continue
             age = (_clock.now() - closed.time("closed")).total_seconds()
             verdict = closed.text("verdict")

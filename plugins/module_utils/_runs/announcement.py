@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     changes_worst_first,
     printable,
+    run_title,
     verdict_title,
 )
 
@@ -26,17 +27,22 @@ def announcement(report: t.Mapping[str, t.Any], where: str) -> dict[str, t.Any]:
     previous = report["previous"]
     changes = _changes(previous)
     failures = [finding for finding in report["findings"] if finding["severity"] == "failure"]
-    title = f"{verdict_title(report)}: {report['runbook']} of {report['environment']}"
+    title = f"{verdict_title(report)}: {run_title(report)}"
+    left_out = report["left_out"] or []
+    # What was found of some components is no verdict to compare one of more with.
+    comparable = previous is not None and set(previous.get("left_out", [])) <= set(left_out)
+    before = previous["verdict"] if comparable else None
     return {
         "format": FORMAT,
         "text": _short(f"{title} ({report['verdict_reason']})" if report["verdict_reason"] else title),
         "environment": report["environment"],
         "runbook": report["runbook"],
+        "left_out": [printable(name) for name in left_out[:_LISTED]],
         "run_id": report["run_id"],
         "verdict": report["verdict"],
         "reason": _short(report["verdict_reason"]),
-        "previous_verdict": previous["verdict"] if previous else None,
-        "changed": bool(changes) or (previous is not None and previous["verdict"] != report["verdict"]),
+        "previous_verdict": before,
+        "changed": bool(changes) or (before is not None and before != report["verdict"]),
         "started": report["started"],
         "finished": report["finished"],
         "report": where,

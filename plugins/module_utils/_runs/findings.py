@@ -13,7 +13,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import ARCHIVING_ENGINES
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.service_objectives import findings_of
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.timeline import failure_text, unresolved_failures
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import row_text
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import part_text, row_text
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 _ROWS_NAMED = 5
@@ -40,6 +40,8 @@ def build_findings(
     :arg told: by component, what the runbook itself found.
     """
     found = [_finding("warning", None, problem) for problem in problems]
+    if report["left_out"]:
+        found.append(_finding("note", None, f"this run was {part_text(report)}, and says nothing of the others"))
     if report["interrupted"]:
         found.append(_finding("failure", None, "the run was cut off; this is what it had done and found by then"))
     elif report["kind"] == "objectives" and not report["service_objectives"]:

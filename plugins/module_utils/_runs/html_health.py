@@ -14,6 +14,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     burn_text,
     changes_worst_first,
     duration_text,
+    former_verdict_text,
     moment_text,
     share_text,
 )
@@ -29,13 +30,18 @@ _TONES = {
 }
 
 
-def changes_card(previous: t.Mapping[str, t.Any] | None) -> list[Html] | None:
-    """The differences to the run before; nothing when the repository knows of none."""
+def changes_card(previous: t.Mapping[str, t.Any] | None, problem: str) -> list[Html] | None:
+    """The differences to the run before; nothing when the repository knows of none.
+
+    :arg problem: why nobody knows whether there is one.
+    """
+    if previous is None and problem:
+        return [tag("h2", "Changed since the run before"), tag("div", tag("p", problem), class_="card allclear")]
     if previous is None:
         return None
     items = [tag("li", text, class_=_TONES.get(now, "met")) for text, now in changes_worst_first(previous)]
     left = len(items) - _CHANGES_LISTED
-    since = f"{previous['verdict']}, finished {moment_text(previous['finished'])}: "
+    since = f"{former_verdict_text(previous)}, finished {moment_text(previous['finished'])}: "
     return [
         tag("h2", "Changed since the run before"),
         tag(

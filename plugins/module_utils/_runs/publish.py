@@ -22,8 +22,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import c
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_html import render_html
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_junit import render_junit
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_markdown import render_markdown
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_prometheus import render_prometheus
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_prometheus import (
+    render_prometheus,
+    with_former_figures,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import REPORT_LIMIT
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import part_text
 from ansible_collections.sre.runbooks.plugins.module_utils._whole_file import point_to, write_whole
 
 if t.TYPE_CHECKING:
@@ -37,11 +41,13 @@ class Published:
     """Where the report is now. ``stored`` is the repository's key prefix, ``local`` the directory; None where it failed.
 
     :ivar missing: that the directory which was asked for has no report; empty when it has.
+    :ivar kept: what the directory of figures keeps of an earlier run, and why; empty where it keeps nothing.
     """
 
     stored: str | None = None
     local: str | None = None
     missing: str = ""
+    kept: str = ""
     problems: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -53,7 +59,7 @@ def stored_report(repository: Repository | None, run_id: str) -> dict[str, t.Any
     try:
         found = parse_document(repository.store.read(key, REPORT_LIMIT), key).data
         # A release that knew of none of these may have written it.
-        return {"service_objectives": [], "checklist": None, **found}
+        return {"service_objectives": [], "checklist": None, "left_out": None, "previous_problem": "", **found}
     except RunbookError:
         return None
 
@@ -92,10 +98,13 @@ def publish(
                 f"next: the same command with -e run_report_dir={other}"
             )
     if textfile_dir is not None:
-        name = re.sub(r"[^A-Za-z0-9_-]", "_", f"sre_runbooks_{report['environment']}_{report['runbook']}")
         try:
-            # Read by another user; the collector passes over files that end otherwise, as ours do while they are written.
-            write_whole(os.path.join(textfile_dir, f"{name}.prom"), files["report.prom"], mode=0o644)
+            _write_figures(textfile_dir, report, files["report.prom"])
+            if report["left_out"]:
+                done.kept = (
+                    f"in {textfile_dir} the verdict of the run and the figures of the other components stay as they are: "
+                    f"this run was {part_text(report)}"
+                )
         except OSError as error:
             done.problems.append(
                 f"the figures are not in {textfile_dir}; expected: a directory that this account can write to; "
@@ -115,6 +124,21 @@ def _store(repository: Repository, run_id: str, files: t.Mapping[str, bytes]) ->
             if repository.store.stat(f"{prefix}/{name}").length == 0:
                 raise IntegrityError("an empty report is in the way", found=f"{prefix}/{name}") from None
     return prefix
+
+
+def _write_figures(textfile_dir: str, report: t.Mapping[str, t.Any], figures: bytes) -> None:
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", f"sre_runbooks_{report['environment']}_{report['runbook']}")
+    path = os.path.join(textfile_dir, f"{name}.prom")
+    if report["left_out"]:
+        try:
+            with open(path, "rb") as stream:
+                former = stream.read(REPORT_LIMIT)
+        except FileNotFoundError:
+            former = b""
+        # Alerts are about all of them: a run of some must not end the one about another.
+        figures = with_former_figures(report, former.decode("utf-8", "replace")).encode("utf-8")
+    # Read by another user; the collector passes over files that end otherwise, as ours do while they are written.
+    write_whole(path, figures, mode=0o644)
 
 
 def _write_local(report_dir: str, run_id: str, files: t.Mapping[str, bytes]) -> str:

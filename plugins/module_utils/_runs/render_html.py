@@ -24,6 +24,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     duration_text,
     measured_text,
     moment_text,
+    part_text,
     row_text,
     run_word,
     size_text,
@@ -44,7 +45,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 
 def render_html(report: t.Mapping[str, t.Any]) -> str:
-    title = f"{verdict_title(report)} · {report['runbook']} · {report['environment']}"
+    words = (verdict_title(report), report["runbook"], report["environment"], part_text(report))
+    title = " · ".join(word for word in words if word)
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -63,7 +65,7 @@ def render_html(report: t.Mapping[str, t.Any]) -> str:
         "main",
         _top(report),
         _hero(report),
-        changes_card(report["previous"]),
+        changes_card(report["previous"], report["previous_problem"]),
         findings if asked else None,
         [tag("h2", "Components"), tag("div", cards, class_="components")] if cards else None,
         objective_cards(report["service_objectives"]),
@@ -80,9 +82,15 @@ def render_html(report: t.Mapping[str, t.Any]) -> str:
 
 
 def _top(report: t.Mapping[str, t.Any]) -> Html:
+    part = part_text(report)
     return tag(
         "div",
-        tag("span", tag("b", report["runbook"]), f" · environment {report['environment']}"),
+        tag(
+            "span",
+            tag("b", report["runbook"]),
+            f" · environment {report['environment']}",
+            f" · {part}" if part else None,
+        ),
         tag("code", report["run_id"]),
         class_="top",
     )

@@ -14,6 +14,8 @@ import re
 import typing as t
 from xml.sax.saxutils import escape, quoteattr
 
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import part_text
+
 #: What XML 1.0 has no place for, escaped or not.
 _NO_CHARACTER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ELEMENTS = {"failed": "failure", "missed": "failure", "unknown": "error"}
@@ -74,7 +76,7 @@ def _run(report: t.Mapping[str, t.Any]) -> _Suite:
     suite.case(
         "verdict",
         report["runbook"],
-        f"{report['verdict']}: {report['verdict_reason']}",
+        ", ".join(part for part in (f"{report['verdict']}: {report['verdict_reason']}", part_text(report)) if part),
         problems,
         _ELEMENTS.get(report["verdict"], ""),
         report["duration_s"],

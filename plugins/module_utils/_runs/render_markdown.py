@@ -16,11 +16,13 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     changes_worst_first,
     clock_text,
     duration_text,
+    former_verdict_text,
     measured_text,
     moment_text,
     printable,
     row_text,
     rows_lost_text,
+    run_title,
     run_word,
     said_once,
     share_text,
@@ -64,7 +66,7 @@ def _head(report: t.Mapping[str, t.Any]) -> str:
         f"took {duration_text(report['duration_s'])}",
         f"by {_text(report['operator'])}",
     ]
-    title = f"# {verdict_title(report)}: {_text(report['runbook'])} of {_text(report['environment'])}"
+    title = f"# {verdict_title(report)}: {_text(run_title(report))}"
     return "\n\n".join(
         [title, f"**{run_word(report)}** {NOTHING} {_text(report['verdict_reason'])}", " · ".join(facts)]
     )
@@ -92,13 +94,15 @@ def _objectives(report: t.Mapping[str, t.Any]) -> str:
 
 def _changes(report: t.Mapping[str, t.Any]) -> str:
     previous = report["previous"]
+    if previous is None and report["previous_problem"]:
+        return f"## Changed since the run before\n\n{_text(report['previous_problem'])}"
     if previous is None:
         return ""
     texts = [text for text, _now in changes_worst_first(previous)]
     lines = [f"- {_text(text)}" for text in texts[:_CHANGES_LISTED]] or ["Nothing notable."]
     if len(texts) > _CHANGES_LISTED:
         lines.append(f"- {len(texts) - _CHANGES_LISTED} more in `report.json`")
-    since = f"{_code(previous['run_id'])}, {previous['verdict']}, finished {moment_text(previous['finished'])}"
+    since = f"{_code(previous['run_id'])}, {_text(former_verdict_text(previous))}, finished {moment_text(previous['finished'])}"
     return f"## Changed since the run before\n\n{since}\n\n" + "\n".join(lines)
 
 

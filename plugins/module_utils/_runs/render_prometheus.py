@@ -9,6 +9,7 @@ Every series carries environment and runbook, and what was not measured has no s
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_time
@@ -38,6 +39,8 @@ _HELP = {
     "objective_burn_rate": "How many times faster than allowed the budget is spent, over the longer window of a pair.",
 }
 _PROBE_OUTCOMES = ("ok", "warning", "failed", "unknown")
+_SAMPLE = re.compile(rf"{_PREFIX}([a-z_]+)\{{(.*)\}} \S+")
+_LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 
 
 class _Figures:
@@ -60,11 +63,7 @@ class _Figures:
         return name if count == 1 else f"{name} ({count})"
 
     def written(self) -> str:
-        lines = []
-        for metric, text in _HELP.items():
-            if metric in self._samples:
-                lines += [f"# HELP {_PREFIX}{metric} {text}", f"# TYPE {_PREFIX}{metric} gauge", *self._samples[metric]]
-        return "\n".join([*lines, "# EOF", ""])
+        return _written(self._samples)
 
 
 def render_prometheus(report: t.Mapping[str, t.Any]) -> str:
@@ -78,6 +77,47 @@ def render_prometheus(report: t.Mapping[str, t.Any]) -> str:
     for item in report["service_objectives"]:
         _objective(figures, item)
     return figures.written()
+
+
+def with_former_figures(report: t.Mapping[str, t.Any], former: str) -> str:
+    """The figures of a run of some components, with those of the run and of the other components as they were.
+
+    :arg former: what is there; empty for nothing.
+    """
+    own = [(metric, labels, line) for metric, labels, line in _read(render_prometheus(report)) if _is_of_part(metric)]
+    objectives = {labels["objective"] for _metric, labels, _line in own if "objective" in labels}
+    others = {_escaped(name) for name in report["left_out"]}
+    common = {name: _escaped(report[name]) for name in ("environment", "runbook")}
+    samples: dict[str, list[str]] = {}
+    for metric, labels, line in _read(former):
+        component = labels.get("component")
+        kept = component in others or (component == "" and labels.get("objective") not in objectives)
+        if common.items() <= labels.items() and (kept or not _is_of_part(metric)):
+            samples.setdefault(metric, []).append(line)
+    for metric, _labels_of, line in own:
+        samples.setdefault(metric, []).append(line)
+    return _written(samples)
+
+
+def _is_of_part(metric: str) -> bool:
+    """Whether it is about a component or an objective, and not about the run."""
+    return not metric.startswith("run_")
+
+
+def _read(figures: str) -> t.Iterator[tuple[str, dict[str, str], str]]:
+    """Metric, labels as they are escaped, and line of each of our samples."""
+    for line in figures.split("\n"):
+        sample = _SAMPLE.fullmatch(line)
+        if sample is not None:
+            yield sample[1], dict(_LABEL.findall(sample[2])), line
+
+
+def _written(samples: t.Mapping[str, t.Sequence[str]]) -> str:
+    lines = []
+    for metric, text in _HELP.items():
+        if metric in samples:
+            lines += [f"# HELP {_PREFIX}{metric} {text}", f"# TYPE {_PREFIX}{metric} gauge", *samples[metric]]
+    return "\n".join([*lines, "# EOF", ""])
 
 
 def _component(figures: _Figures, component: t.Mapping[str, t.Any]) -> None:

@@ -21,6 +21,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     measured_text,
     printable,
     rows_lost_text,
+    run_title,
     said_once,
     verdict_title,
     verdict_word,
@@ -35,14 +36,17 @@ _PARTS = re.compile(r"; (?=(?:expected|found|next): |(?:[\w.-]+: )?probe \d+\b|a
 
 
 def summary_lines(
-    report: t.Mapping[str, t.Any], paths: t.Sequence[str] = (), unwritten: t.Sequence[str] = ()
+    report: t.Mapping[str, t.Any], paths: t.Sequence[str] = (), unwritten: t.Sequence[str] = (), kept: str = ""
 ) -> list[str]:
-    """The lines; ``paths`` are where the report was written, ``unwritten`` why it is not where it was to be."""
+    """The lines; ``paths`` are where the report was written, ``unwritten`` why it is not where it was to be.
+
+    :arg kept: what was left as it is on purpose, and why.
+    """
     lines = [*change_lines(report), *_table(report), *probe_lines(report)]
     lines += [
         "",
         *checklist_lines(report),
-        f"{report['runbook']} of {report['environment']}: {verdict_title(report).lower()}",
+        f"{printable(run_title(report))}: {verdict_title(report).lower()}",
     ]
     if report["verdict_reason"]:
         lines[-1] += f" ({_shortened(printable(report['verdict_reason']))})"
@@ -63,6 +67,7 @@ def summary_lines(
         lines.append(f"  and {len(notable) - shown} more in the report")
     for problem in unwritten:
         lines += _finding_lines({"severity": "warning" if paths else "failure", "component": None, "text": problem})
+    lines += [printable(kept)] if kept else []
     lines += [f"report: {path}" for path in paths]
     return lines
 

@@ -31,7 +31,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives impo
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.probe_record import take_probes
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import plain, read_events
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import RunRecord
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.run import RunRecord, left_out
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.service_objectives import judge, reduced
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.timeline import build_timeline, unresolved_failures
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import outcome_counts
@@ -84,6 +84,7 @@ class ReportContext:
     :ivar interrupted: the report is about a killed run and written by a later one.
     :ivar objectives: results of ``objective_info``.
     :ivar checklist: name, description and review of the checklist that a health check went through.
+    :ivar environment_components: every component that there is, whatever the run is about; empty where nobody knows.
     """
 
     record: RunRecord
@@ -96,6 +97,7 @@ class ReportContext:
     objectives: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
     checklist: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     retest_date: str | None = None
+    environment_components: list[str] = dataclasses.field(default_factory=list)
 
 
 def build_report(
@@ -112,7 +114,9 @@ def build_report(
     ]
     objectives = reduced(context.objectives)
     verdict, reason = _run_verdict(context, kind, components, objectives, timeline)
-    previous = compare_with_previous(repository, record, components, objectives, verdict)
+    every = context.environment_components
+    missing = left_out(every, [*record.components, *(outcome.name for outcome in outcomes)])
+    former = compare_with_previous(repository, record, components, objectives, verdict, every, missing)
     report: dict[str, t.Any] = {
         "format": REPORT_FORMAT,
         "run_id": record.run_id,
@@ -136,7 +140,9 @@ def build_report(
         "service_objectives": objectives,
         "checklist": _checklist(context.checklist),
         "hardware": describe_hardware(),
-        "previous": previous,
+        "left_out": missing if every else None,
+        "previous": former.previous,
+        "previous_problem": former.problem,
     }
     told = {outcome.name: outcome.findings for outcome in outcomes}
     report["findings"] = build_findings(report, context.problems, told)

@@ -192,6 +192,11 @@ def earlier_runs(repository: Repository, runbook: str, before: str) -> t.Iterato
             yield name
 
 
+def left_out(every: t.Iterable[str], components: t.Iterable[str]) -> list[str]:
+    """Which of every component a run was not about (``--limit``). One that left any out says nothing of the whole."""
+    return sorted(set(every) - set(components))
+
+
 def _is_closed(repository: Repository, run_id: str) -> bool:
     try:
         repository.store.stat(f"runs/{run_id}/closed.json")

@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     changes_worst_first,
+    former_verdict_text,
     moment_text,
     objective_figures,
     outcome_counts,
@@ -31,9 +32,11 @@ def change_lines(report: t.Mapping[str, t.Any]) -> list[str]:
     if report["kind"] not in ("health", "objectives"):
         return []
     previous = report["previous"]
+    if previous is None and report["previous_problem"]:
+        return [report["previous_problem"], ""]
     if previous is None:
         return ["first run of its kind that the repository knows of: nothing to compare with", ""]
-    since = f"since {moment_text(previous['finished'])} ({previous['verdict']})"
+    since = f"since {moment_text(previous['finished'])} ({former_verdict_text(previous)})"
     texts = [text for text, _now in changes_worst_first(previous)]
     if not texts:
         return [f"nothing changed {since}", ""]

@@ -91,4 +91,5 @@ def context_from(
         objectives=params["objectives"],
         checklist=params["checklist"],
         retest_date=params["retest_date"],
+        environment_components=params["environment_components"],
     )

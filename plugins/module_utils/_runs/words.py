@@ -33,6 +33,30 @@ def verdict_title(report: t.Mapping[str, t.Any]) -> str:
     return _DONE if run_word(report) == _DONE.lower() else VERDICT_TITLES[report["verdict"]]
 
 
+def run_title(report: t.Mapping[str, t.Any]) -> str:
+    """``check_health of local``, and where that is not all of it, of which components."""
+    part = part_text(report)
+    return f"{report['runbook']} of {report['environment']}" + (f", {part}" if part else "")
+
+
+def part_text(report: t.Mapping[str, t.Any]) -> str:
+    """``only flights_db``; empty for a run of every component."""
+    names = [item["name"] for item in report["components"]]
+    if not report["left_out"]:
+        return ""
+    return f"only {_named(names)}" if names else without_text(report["left_out"])
+
+
+def without_text(names: t.Sequence[str]) -> str:
+    """``without flights_api``; empty for none."""
+    return f"without {_named(names)}" if names else ""
+
+
+def former_verdict_text(previous: t.Mapping[str, t.Any]) -> str:
+    """``met``, and of which components it says nothing."""
+    return ", ".join(part for part in (str(previous["verdict"]), without_text(previous.get("left_out", []))) if part)
+
+
 def run_word(report: t.Mapping[str, t.Any]) -> str:
     """The run's verdict, in a word."""
     judged = report["service_objectives"] or any(was_judged(item, report["kind"]) for item in report["components"])

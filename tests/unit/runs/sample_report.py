@@ -139,10 +139,13 @@ REBUILD: dict[str, t.Any] = {
         "memory_bytes": 8_300_000_000,
         "system": "Linux 6.1.0 x86_64",
     },
+    "left_out": [],
+    "previous_problem": "",
     "previous": {
         "run_id": "20261114T051000Z-rebuild_environment-77aa",
         "finished": "2026-11-14T05:11:40.000000Z",
         "verdict": "met",
+        "left_out": [],
         "components": {"flights_db": {"verdict": "met", "rpo_measured_s": 30.0, "rto_measured_s": 81.0}},
         "changes": ["flights_db: restore 1 m 21 s → 1 m 08 s (-16%)"],
         "probes": [],

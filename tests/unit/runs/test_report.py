@@ -22,10 +22,12 @@ from ansible_collections.sre.runbooks.plugins.module_utils._repository.manifest 
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.points import begin_point
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.proofs import write_proof
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import Repository
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.announcement import announcement
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.announcement import announcement, is_due
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.publish import publish, stored_report
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.record import Recorder
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_html import render_html
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_junit import render_junit
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_markdown import render_markdown
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.render_text import summary_lines
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.report import (
     ComponentOutcome,
@@ -419,6 +421,82 @@ def test_a_verdict_is_compared_with_the_last_run_that_asked(repository: Reposito
     assert checked(repository, 6, service("api", probe("a")))["previous"]["changes"][0] == "api: failed → met"
 
 
+EVERY = {"environment_components": ["api", "db"]}
+
+
+def test_a_run_of_some_components_is_compared_with_what_is_comparable(repository: Repository) -> None:
+    down = dataclasses.replace(service("api", probe("a", "failed")), outcome="failed")
+    api, db = service("api", probe("a")), service("db", probe("b"))
+    assert checked(repository, 1, down, db, **EVERY)["left_out"] == []
+    # What is down is not in it.
+    report = checked(repository, 2, db, **EVERY)
+    told = announcement(report, "")
+    assert (report["left_out"], report["previous"]["verdict"]) == (["api"], "met")
+    assert told["text"].startswith("Objectives met: check_health of testing, only db")
+    assert (told["previous_verdict"], told["changed"], told["left_out"]) == ("met", False, ["api"])
+    assert not is_due(told, "change")
+    assert summary_lines(report)[0].endswith("(met, without api)")
+    assert any(line.startswith("check_health of testing, only db: ") for line in summary_lines(report))
+    # It is up, and what is said of that is not said of all.
+    told = announcement(checked(repository, 3, api, **EVERY), "")
+    assert (told["previous_verdict"], told["verdict"], is_due(told, "change")) == ("failed", "met", True)
+    assert ", only api" in told["text"] and told["changes"][-1] == "api: a: failed \u2192 ok"
+    # A run of all of them is compared with one of all of them.
+    report = checked(repository, 4, api, db, **EVERY)
+    assert report["previous"]["run_id"].startswith("20200101")
+    assert summary_lines(report)[0].startswith("changed since 20") and summary_lines(report)[0].endswith(" (failed):")
+    told = announcement(report, "")
+    assert (told["previous_verdict"], is_due(told, "change")) == ("failed", True)
+    assert told["text"].startswith("Objectives met: check_health of testing (")
+    assert announcement(checked(repository, 5, api, db, **EVERY), "")["changed"] is False
+
+
+def test_a_run_of_all_is_no_recovery_where_only_some_were_asked(repository: Repository) -> None:
+    api, db = service("api", probe("a")), service("db", probe("b"))
+    checked(repository, 1, dataclasses.replace(service("db", probe("b", "failed")), outcome="failed"), **EVERY)
+    checked(repository, 2, db, **EVERY)
+    report = checked(repository, 3, api, db, **EVERY)
+    assert (report["previous"]["verdict"], report["previous"]["left_out"]) == ("met", ["api"])
+    assert announcement(report, "")["previous_verdict"] is None
+    assert summary_lines(report)[0].endswith("(met, without api):")
+
+
+def test_a_run_of_some_components_judges_their_objectives_only(repository: Repository) -> None:
+    api, db = service("api", probe("a")), service("db", probe("b"))
+    late = {**OBJECTIVE, "name": "late", "component": "api", "outcome": "missed"}
+    quick = {**OBJECTIVE, "name": "quick", "component": "db"}
+    checked(repository, 1, api, db, objectives=[late, quick], **EVERY)
+    report = checked(repository, 2, db, objectives=[quick], **EVERY)
+    assert (report["previous"]["verdict"], report["previous"]["changes"]) == ("met", [])
+    report = checked(repository, 3, api, objectives=[late], **EVERY)
+    assert (report["previous"]["verdict"], announcement(report, "")["changed"]) == ("missed", False)
+
+
+def test_every_form_says_of_which_components_a_run_is(repository: Repository) -> None:
+    report = checked(repository, 1, service("db", probe("b", "failed")), **EVERY)
+    whole = checked(repository, 2, service("api", probe("a")), service("db", probe("b", "failed")), **EVERY)
+    for render in (render_html, render_markdown, render_junit, lambda one: "\n".join(summary_lines(one))):
+        assert "only db" in render(report) and "only " not in render(whole)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_former_runs_that_cannot_be_read_are_not_taken_for_none(repository: Repository, damaged: bool) -> None:
+    says = "the former runs could not be read: nothing to compare with"
+    outcome = service("api", probe("a"))
+    report = checked(repository, 1, outcome)
+    assert (report["previous"], report["previous_problem"]) == (None, "")
+    assert "first run of its kind" in summary_lines(report)[0]
+    record = begun(repository, "check_health", "api")
+    if damaged:
+        key = "runs/20200101T000000Z-check_health-0001/report.json"
+        repository.store.delete(key)
+        repository.store.create(key, b"{")
+    report = reported(repository if damaged else None, record, outcome)
+    assert (report["previous"], report["previous_problem"]) == (None, says)
+    assert summary_lines(report)[0] == says
+    assert says in render_html(report) and says in render_markdown(report)
+
+
 def test_a_line_of_what_failed_says_what_is_wrong(repository: Repository) -> None:
     odd = {"measured": "exit code 0", "expected": "an output with 'bye'", "message": "the output is without 'bye'"}
     refused = {"measured": "no connection", "expected": "a connection", "message": "no connection: refused"}
@@ -555,3 +633,41 @@ def test_figures_for_a_node_exporter(repository: Repository, tmp_path: pathlib.P
     assert path.stat().st_mode & 0o777 == 0o644
     done = publish(report, repository, None, str(tmp_path / "none"))
     assert done.stored and "the figures are not in" in done.problems[0]
+
+
+def test_figures_of_a_run_of_some_components_end_no_alert_on_the_others(
+    repository: Repository, tmp_path: pathlib.Path
+) -> None:
+    def figures(*components: ComponentOutcome, **context: t.Any) -> tuple[set[str], str]:
+        run = begun(repository, "check_health", *(component.name for component in components))
+        done = publish(reported(repository, run, *components, **EVERY, **context), None, None, str(tmp_path))
+        assert done.problems == []
+        (path,) = [path for path in tmp_path.iterdir() if path.suffix == ".prom"]
+        text = path.read_text(encoding="utf-8")
+        assert text.endswith("\n# EOF\n") and text.count("# TYPE sre_runbooks_component_verdict ") <= 1
+        kept = {re.sub(r'environment="testing",runbook="check_health",?', "", line) for line in text.splitlines()}
+        return kept, done.kept
+
+    down = dataclasses.replace(service("api", probe("a", "failed")), outcome="failed")
+    slow = {**OBJECTIVE, "component": "api", "outcome": "missed"}
+    api, db = service("api", probe("a")), service("db", probe("b"))
+    # Nothing is known of the whole before a run of the whole.
+    found, kept = figures(db)
+    assert not any("run_verdict" in line for line in found) and "this run was only db" in kept
+    found, kept = figures(down, service("db", probe("b", "failed")), objectives=[slow])
+    assert 'sre_runbooks_run_verdict{verdict="failed"} 1' in found and kept == ""
+    found, kept = figures(db)
+    assert str(tmp_path) in kept and "this run was only db" in kept
+    assert {
+        'sre_runbooks_run_verdict{verdict="failed"} 1',
+        'sre_runbooks_run_verdict{verdict="met"} 0',
+        'sre_runbooks_component_verdict{component="api",verdict="failed"} 1',
+        'sre_runbooks_component_verdict{component="db",verdict="met"} 1',
+        'sre_runbooks_probe_success{component="api",probe="a",kind="tcp",critical="true"} 0',
+        'sre_runbooks_probe_success{component="db",probe="b",kind="tcp",critical="true"} 1',
+        'sre_runbooks_objective_outcome{objective="availability",service="",component="api",outcome="missed"} 1',
+    } <= found
+    found, kept = figures(api, db)
+    assert 'sre_runbooks_run_verdict{verdict="met"} 1' in found and kept == ""
+    assert 'sre_runbooks_component_verdict{component="api",verdict="met"} 1' in found
+    assert not any("objective" in line for line in found)

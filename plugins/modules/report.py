@@ -231,7 +231,8 @@ verdict:
   returned: success
   type: str
 verdict_word:
-  description: RV(verdict) as it is shown, which is C(done) in place of V(met) where there was nothing to judge.
+  description: RV(verdict) as it is shown, which is C(done) in place of V(met) where there was nothing to judge, and
+    C(nothing to do) where every component was skipped.
   returned: success
   type: str
 failure_message:

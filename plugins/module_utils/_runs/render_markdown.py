@@ -19,6 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     former_verdict_text,
     measured_text,
     moment_text,
+    passed_over,
     printable,
     row_text,
     rows_lost_text,
@@ -48,6 +49,7 @@ def render_markdown(report: t.Mapping[str, t.Any]) -> str:
         _changes(report),
         _objectives(report),
         _service_objectives(report),
+        _passed_over(report),
         _findings(report),
         _lost_rows(report),
         _probes(report),
@@ -150,6 +152,11 @@ def _findings(report: t.Mapping[str, t.Any]) -> str:
         for finding in said_once(report["findings"])
     ]
     return "## Findings\n\n" + ("\n".join(lines) if lines else "None.")
+
+
+def _passed_over(report: t.Mapping[str, t.Any]) -> str:
+    lines = [f"- {_text(reason['component'])}: {_said(reason['text'])}" for reason in passed_over(report)]
+    return "## Skipped\n\n" + "\n".join(lines) if lines else ""
 
 
 def _lost_rows(report: t.Mapping[str, t.Any]) -> str:

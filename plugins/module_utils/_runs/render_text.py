@@ -19,6 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     NOTHING,
     duration_text,
     measured_text,
+    passed_over,
     printable,
     rows_lost_text,
     run_title,
@@ -58,6 +59,11 @@ def summary_lines(
             continue  # its probes have said it
         if component["outcome"] in ("ok", "changed") and component["message"] and component["message"] not in said:
             lines.append(f"{component['name']}: {printable(component['message'])}")
+    passed = passed_over(report)
+    for reason in passed[:_FINDINGS_SHOWN]:
+        lines += _finding_lines(reason)
+    if len(passed) > _FINDINGS_SHOWN:
+        lines.append(f"  and {len(passed) - _FINDINGS_SHOWN} more in the report")
     notable = [finding for finding in said_once(report["findings"]) if finding["severity"] != "note"]
     # Where there is no report, this is all that anybody will ever know of them.
     shown = len(notable) if unwritten and not paths else _FINDINGS_SHOWN

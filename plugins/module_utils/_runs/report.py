@@ -292,6 +292,8 @@ def _run_verdict(
         if component["verdict"] == verdict:
             reasons.setdefault(component["reason"], []).append(component["name"])
     if verdict == "met" and not judged and not any(was_judged(component, kind) for component in components):
+        if all(component["outcome"] == "skipped" for component in components):
+            return verdict, "every component was skipped"
         return verdict, "no objective was judged"
     if verdict == "met" and len(verdicts) > 1:
         return verdict, "every objective that applies was met"

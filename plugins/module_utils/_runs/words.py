@@ -26,11 +26,14 @@ VERDICT_TITLES = {
 }
 #: What is said of a run and of a component that ended well, where there was nothing to measure them against.
 _DONE = "Done"
+#: And of a run that passed over each of its components.
+_IDLE = "Nothing to do"
 
 
 def verdict_title(report: t.Mapping[str, t.Any]) -> str:
     """The headline. A run that judged nothing has met nothing."""
-    return _DONE if run_word(report) == _DONE.lower() else VERDICT_TITLES[report["verdict"]]
+    word = run_word(report)
+    return VERDICT_TITLES.get(word) or word.capitalize()
 
 
 def run_title(report: t.Mapping[str, t.Any]) -> str:
@@ -60,7 +63,10 @@ def former_verdict_text(previous: t.Mapping[str, t.Any]) -> str:
 def run_word(report: t.Mapping[str, t.Any]) -> str:
     """The run's verdict, in a word."""
     judged = report["service_objectives"] or any(was_judged(item, report["kind"]) for item in report["components"])
-    return str(report["verdict"]) if judged or report["verdict"] != "met" else _DONE.lower()
+    if judged or report["verdict"] != "met":
+        return str(report["verdict"])
+    passed = [item["outcome"] == "skipped" for item in report["components"]]
+    return (_IDLE if passed and all(passed) else _DONE).lower()
 
 
 def verdict_word(component: t.Mapping[str, t.Any], kind: str) -> str:
@@ -68,7 +74,9 @@ def verdict_word(component: t.Mapping[str, t.Any], kind: str) -> str:
     if kind == "health" and component["outcome"] == "skipped":
         return "not asked"
     judged = component["verdict"] != "met" or was_judged(component, kind)
-    return str(component["verdict"]) if judged else _DONE.lower()
+    if judged:
+        return str(component["verdict"])
+    return "skipped" if component["outcome"] == "skipped" else _DONE.lower()
 
 
 def tone(word: str) -> str:
@@ -153,6 +161,19 @@ def said_once(findings: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.A
         {"severity": severity, "component": _named(concerned), "text": text}
         for (severity, text), concerned in names.items()
     ]
+
+
+def passed_over(report: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """Why the runbook did nothing to components, as findings are said; of a health check, its probes say what was asked."""
+    if report["kind"] == "health":
+        return []
+    found = {finding["text"] for finding in report["findings"]}
+    reasons = [
+        {"severity": "skipped", "component": item["name"], "text": item["message"] or item["reason"]}
+        for item in report["components"]
+        if item["outcome"] == "skipped"
+    ]
+    return said_once(reason for reason in reasons if reason["text"] not in found)
 
 
 def _named(components: t.Sequence[str]) -> str | None:

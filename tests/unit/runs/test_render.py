@@ -256,6 +256,54 @@ def test_a_run_that_judged_nothing_claims_nothing() -> None:
     assert not re.search(r'class="card (hero|component) met"', render_html(report))
 
 
+def skipped_report(*skipped: str) -> dict[str, t.Any]:
+    """Of a runbook that judges nothing, which passed over those components."""
+    report = rebuild_report()
+    report.update(kind="other", runbook="prepare_archiving", verdict_reason="every component was skipped")
+    for item in report["components"]:
+        if item["name"] in skipped:
+            item.update(outcome="skipped", reason="nothing to do", message="its engine keeps *no* archive")
+    return report
+
+
+def test_a_run_that_passed_over_every_component_says_so_and_why() -> None:
+    report = skipped_report(*(item["name"] for item in rebuild_report()["components"]))
+    lines = summary_lines(report)
+    assert any(line.startswith("prepare_archiving of ") and ": nothing to do (" in line for line in lines)
+    names = ", ".join(item["name"] for item in report["components"])
+    assert f"skipped: {names}: its engine keeps *no* archive" in lines, "once, with the names of all"
+    written = render_markdown(report)
+    assert written.startswith("# Nothing to do: ") and "## Skipped" in written
+    assert "its engine keeps \\*no\\* archive" in written
+    page = Page(render_html(report)).text
+    assert "Nothing to do" in page and "its engine keeps *no* archive" in page
+    assert announcement(report, "")["text"].startswith("Nothing to do: ")
+    for text in ("\n".join(lines), written, page):
+        assert not re.search(r"\bdone\b", text, re.I)
+
+
+def test_a_component_that_was_passed_over_beside_others_says_why() -> None:
+    first, *others = rebuild_report()["components"]
+    report = skipped_report(first["name"])
+    lines = summary_lines(report)
+    assert f"skipped: {first['name']}: its engine keeps *no* archive" in lines
+    assert next(line for line in lines if line.startswith(first["name"])).endswith("   skipped")
+    assert others and any(": done (" in line for line in lines)
+    assert "- flights\\_db: its engine keeps \\*no\\* archive" in render_markdown(report)
+
+
+def test_a_screen_with_many_reasons_says_how_many_are_left_out() -> None:
+    report = skipped_report()
+    like = report["components"][0]
+    report["components"] = [
+        {**like, "name": f"db{number}", "outcome": "skipped", "message": f"proven {number} hours ago"}
+        for number in range(40)
+    ]
+    lines = summary_lines(report)
+    assert len([line for line in lines if line.startswith("skipped: ")]) == 25
+    assert "  and 15 more in the report" in lines
+
+
 def test_summary_says_what_was_done_and_cuts_no_command() -> None:
     report = rebuild_report()
     command = "ansible-playbook sre.runbooks.drill_restores --limit db " + "-e some_variable=value " * 40

@@ -528,6 +528,17 @@ def test_a_component_that_a_checklist_asks_nothing_of_is_no_failure_but_all_of_t
     assert (report["verdict"], report["verdict_reason"]) == ("failed", "no probe ran")
 
 
+def test_a_run_that_passed_over_every_component_is_not_one_that_judged_nothing(repository: Repository) -> None:
+    idle = ComponentOutcome(
+        "api", engine="service", outcome="skipped", message="its engine keeps no continuous archive"
+    )
+    report = reported(repository, begun(repository, "prepare_archiving", "api"), idle)
+    assert (report["verdict"], report["verdict_reason"]) == ("met", "every component was skipped")
+    busy = ComponentOutcome("web", engine="service", outcome="ok")
+    report = reported(repository, begun(repository, "prepare_archiving", "api", "web"), idle, busy)
+    assert (report["verdict"], report["verdict_reason"]) == ("met", "no objective was judged")
+
+
 OBJECTIVE = {"name": "availability", "kind": "availability", "outcome": "met", "sli": 0.9999, "target": 0.9995}
 
 

@@ -43,7 +43,8 @@ class PingCheck(Check):
         self.expected = f"{answer} for all but {options['maximum_loss']:g} % of {count}"
         if options["latency_limit"] is not None:
             self.expected += f", within {options['latency_limit']:g} s on average"
-        self.hint = f"ping -c 3 {shlex.quote(options['host'])}"
+        # Not ping's: a host can answer ICMP and no connection.
+        self.hint = f"nc -vz -w {max(1, round(wait))} {shlex.quote(options['host'])} {options['port']}"
 
     async def ask(self) -> Reading:
         options = self._options

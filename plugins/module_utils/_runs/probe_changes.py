@@ -6,16 +6,23 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 #: What a probe can be, the worst first. "disabled" was left out with a reason, "absent" was not part of the run.
 STATES = ("failed", "unknown", "warning", "disabled", "absent", "ok")
+_FIRST_CLAUSE = re.compile(r"(?:(?!: |[;(]).)*")
+_WORD = re.compile(r"[a-z]{4,},?")
 
 
 def probe_changes(component: t.Mapping[str, t.Any], before: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
-    """``{component, probe, was, now, message}`` of each probe of a component that changed its state."""
+    """``{component, probe, was, now, message}`` of each probe of a component that changed its state.
+
+    One that could not be asked then, and cannot now for another reason, is unknown in both.
+    """
     was, is_now = _states(before), _states(component)
     messages = {name: probe["message"] for name, probe in _named(component)}
+    former = {name: probe["message"] for name, probe in _named(before)}
     return [
         {
             "component": component["name"],
@@ -26,12 +33,25 @@ def probe_changes(component: t.Mapping[str, t.Any], before: t.Mapping[str, t.Any
         }
         for name in dict.fromkeys([*is_now, *was])
         if was.get(name, "absent") != is_now.get(name, "absent")
+        or (is_now.get(name) == "unknown" and _is_another_reason(former[name], messages[name]))
     ]
 
 
 def by_weight(change: t.Mapping[str, t.Any]) -> tuple[int, int]:
     """Sorts what is bad now first, then what was bad and is well."""
     return STATES.index(change["now"]), STATES.index(change["was"])
+
+
+def _is_another_reason(was: str, is_now: str) -> bool:
+    """Whether they have no word in common: figures, names and plurals differ from run to run where the reason does not."""
+    before, now = _words(was), _words(is_now)
+    return bool(before and now) and not before & now
+
+
+def _words(message: str) -> set[str]:
+    """Of the first clause, without figures, names with figures and addresses."""
+    first = _FIRST_CLAUSE.match(message.lower())
+    return {word.rstrip(",") for word in (first[0] if first else "").split() if _WORD.fullmatch(word)}
 
 
 def _states(component: t.Mapping[str, t.Any]) -> dict[str, str]:

@@ -199,6 +199,8 @@ def change_text(change: t.Mapping[str, t.Any]) -> str:
         text = f"{where}: new, {change['now']}"
     elif change["now"] == "absent":
         text = f"{where}: gone, was {change['was']}"
+    elif change["now"] == change["was"]:
+        text = f"{where}: still {change['now']}, for another reason"
     else:
         text = f"{where}: {change['was']} → {change['now']}"
     return text if change["now"] in ("ok", "absent") or not change["message"] else f"{text} ({change['message']})"

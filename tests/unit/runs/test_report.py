@@ -373,6 +373,39 @@ def test_what_changed_since_the_health_check_before(repository: Repository) -> N
     assert checked(repository, 3, second)["previous"]["probes"] == []
 
 
+@pytest.mark.parametrize(
+    ("was", "is_now", "changed"),
+    [
+        (
+            "the expression has no value: its series are absent or stale",
+            "http://127.0.0.1:9090 does not answer: connection refused",
+            True,
+        ),
+        ("no right to look: permission denied", "connection refused", True),
+        ("no answer within 5 s", "no answer within 500 ms", False),
+        ("only 1 of 4 former weeks have a value", "only 3 of 4 former weeks have a value", False),
+        ("1 pod was not seen", "12 pods were not seen", False),
+        ("the value of up{job=x} is no number: NaN", "the value of up{job=y} is no number: +Inf", False),
+        ("http://127.0.0.1:9090 does not answer: timed out", "http://[::1]:9091 does not answer: refused", False),
+        ("/run/a: Permission denied", "connection refused", False),
+        ("", "connection refused", False),
+    ],
+)
+def test_another_reason_not_to_be_asked_is_a_change_and_other_figures_are_none(
+    repository: Repository, was: str, is_now: str, changed: bool
+) -> None:
+    checked(repository, 1, service("api", probe("a"), {**probe("p", "unknown"), "message": was}))
+    report = checked(repository, 2, service("api", probe("a"), {**probe("p", "unknown"), "message": is_now}))
+    assert [(change["was"], change["now"]) for change in report["previous"]["probes"]] == [
+        ("unknown", "unknown")
+    ] * changed
+    assert (f"  api: p: still unknown, for another reason ({is_now})" in summary_lines(report)) is changed
+    # Of what failed, the outcome alone is compared.
+    failed = [service("api", {**probe("p", "failed"), "message": text}) for text in (was, is_now)]
+    checked(repository, 3, failed[0])
+    assert checked(repository, 4, failed[1])["previous"]["probes"] == []
+
+
 def test_a_component_is_compared_with_the_last_check_of_it(repository: Repository) -> None:
     checked(repository, 1, service("api", probe("a", "failed")), service("db", probe("b")))
     checked(repository, 2, service("db", probe("b")))

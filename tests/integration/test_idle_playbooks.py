@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import pathlib
+import re
+
 import pytest
 
 from tests.servers.health_environment import HealthEnvironment
@@ -31,3 +34,21 @@ def test_a_runbook_that_did_nothing_says_so_and_why(health: HealthEnvironment, r
     assert report["verdict"] == "met" and report["verdict_reason"] == "every component was skipped"
     written = (health.reports / "latest" / "report.md").read_text("utf-8")
     assert written.startswith("# Nothing to do: ") and why in written
+
+
+def test_a_rebuild_that_is_only_asked_for_shows_its_plan_and_measures_nothing(
+    health: HealthEnvironment, tmp_path: pathlib.Path
+) -> None:
+    tasks = tmp_path / "start_it.yml"
+    tasks.write_text("- name: Start it\n  ansible.builtin.debug:\n    msg: started\n", encoding="utf-8")
+    health.write(component_provision_tasks=str(tasks))
+    done = run_playbook(health.path / "hosts.yml", "rebuild_environment", "--check")
+    assert done.returncode == 0, done.stdout
+    plan = "where it is not there, would be provided by start_it.yml; would be asked"
+    assert f"front: {plan} 2 probes" in done.stdout and f"back: {plan} 1 probe" in done.stdout, done.stdout
+    for name in ("front", "back"):
+        assert re.search(rf"{name} +– +– +5 m +unknown +– +– +unknown\b", done.stdout), done.stdout
+    # Done, it is timed.
+    run = run_playbook(health.path / "hosts.yml", "rebuild_environment", "-e", "rebuild_confirm=testing")
+    assert run.returncode == 0 and "would be asked" not in run.stdout, run.stdout
+    assert all(item["rto"]["measured_s"] is not None for item in health.report()["components"])

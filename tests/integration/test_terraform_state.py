@@ -364,6 +364,11 @@ def test_through_the_playbooks(site: Site, server: StateServer) -> None:
     assert site.live.holds() == {"a": "first"} and site.newest(f"{NAME}--before").point_id in shown + _reports(site)
     assert "changed=0" in play(site, *options)
     server.states.clear()
+    foreseen = play(site, "rebuild_environment", "--check")
+    assert f"{NAME}: would be restored from {site.newest().point_id}" in foreseen, foreseen
+    # Nothing was restored, so no time of it was measured.
+    row = re.search(rf"{NAME} {{2,}}[^\\\n]*\bunknown\b", foreseen)
+    assert row and re.split(" {3,}", row[0])[4] == "unknown", foreseen
     play(site, "rebuild_environment", "-e", "rebuild_confirm=local")
     assert site.live.holds() == {"a": "first"}
     assert not list((site.path / "temporary").glob("sre-terraform-*"))

@@ -64,6 +64,18 @@ def test_what_is_next_of_the_playbook_can_be_pasted(tmp_path: pathlib.Path) -> N
     assert "next: ansible-inventory --graph" not in done.stdout
 
 
+def test_a_table_that_is_a_mapping_is_refused_by_its_name(tmp_path: pathlib.Path) -> None:
+    known = {"environment_name": "testing", "repository_url": f"file://{tmp_path}/repository"}
+    hosts = {"quick": {"component_engine": "service"}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"components": {"hosts": hosts, "vars": known}}), "utf-8")
+    given = ("-e", f"schedules_dir={tmp_path}/schedules", "-e", '{"schedules": {"name": "x"}}')
+    done = run_playbook(tmp_path / "hosts.yml", "generate_schedules", *given)
+    assert done.returncode != 0 and "schedules is no table; expected: a list of mappings" in done.stdout, done.stdout
+    assert "found: a mapping; next: " in done.stdout and "<class" not in done.stdout, done.stdout
+    command = f"ansible-playbook -i {tmp_path}/hosts.yml sre.runbooks.generate_schedules -e schedules_dir="
+    assert command in done.stdout and "-e schedules_dir=" + str(tmp_path) + "/schedules\n" in done.stdout, done.stdout
+
+
 def test_the_playbook_writes_a_table_for_whom_has_none(tmp_path: pathlib.Path) -> None:
     inventory = tmp_path / "production"
     inventory.symlink_to(ROOT / "inventories" / "production")

@@ -134,6 +134,33 @@ def test_checklists_that_are_no_mapping_are_refused(health: HealthEnvironment) -
     assert not (health.path / "repository" / "runs").exists(), screen
 
 
+def test_probes_that_arrive_as_a_text_are_refused_by_their_variable(health: HealthEnvironment) -> None:
+    code, screen = health.check("-e", 'health_probes=\'{"kind":"tcp"}\'', "--limit", "front")
+    assert code != 0 and "front: health_probes is not usable; expected: a list of probes" in screen, screen
+    assert "can only concatenate" not in screen and "Finalization of task args" not in screen, screen
+    command = f"ansible-playbook -i {health.path}/hosts.yml sre.runbooks.check_health --limit front"
+    assert f"then: {command}" in screen and f"{command} -e" not in screen, screen
+
+
+def test_a_webhook_that_cannot_be_told_is_refused_before_there_is_a_record(health: HealthEnvironment) -> None:
+    code, screen = health.check("-e", "run_webhook_url=ftp://chat.example/hush")
+    assert code != 0 and "run_webhook_url is no webhook's URL; expected: http:// or https://" in screen, screen
+    assert f"then: ansible-playbook -i {health.path}/hosts.yml sre.runbooks.check_health\n" in screen, screen
+    assert "hush" not in screen and not (health.path / "repository" / "runs").exists(), screen
+
+
+@pytest.mark.parametrize("value", [{"component_probes": "http"}, {"component_retention_daily": "many"}])
+def test_a_component_with_a_wrong_type_is_told_without_classes_of_python(
+    health: HealthEnvironment, value: dict[str, str]
+) -> None:
+    (name,) = value
+    code, screen = health.check("-e", json.dumps(value), "--limit", "front")
+    said = [line for line in screen.splitlines() if "front: a variable is not of its type" in line]
+    assert code != 0 and said and name in screen, screen
+    ours = "\n".join(finding["text"] for finding in health.report()["findings"])
+    assert name in ours and "<class" not in ours and "AnsibleTagged" not in ours, ours
+
+
 def test_values_that_implied_probes_cannot_have_are_named_by_their_variables(health: HealthEnvironment) -> None:
     variables = ("-e", "health_credential_maximum_age=90days", "-e", "health_space_free_percent=101")
     code, screen = health.check(*variables, "--limit", "front")

@@ -12,6 +12,8 @@ import subprocess
 
 import pytest
 
+from tests.servers.health_environment import HealthEnvironment
+from tests.servers.playbook import run_playbook
 from tests.servers.postgresql import running_server
 from tools.local_environment import LocalEnvironment
 
@@ -70,3 +72,13 @@ def test_hosts_get_their_libraries_in_an_environment_of_their_own(tmp_path: path
     else:
         assert changed(local.play("prepare_hosts", *here, capture_output=True)) == 0
         subprocess.run([f"{place}/bin/python", "-c", "import zstandard"], check=True)
+
+
+def test_a_python_that_is_not_there_is_named_by_its_variable(health: HealthEnvironment) -> None:
+    inventory = health.path / "hosts.yml"
+    done = run_playbook(inventory, "prepare_hosts", "--limit", "front", "-e", "prepare_hosts_python=/usr/bin/python9")
+    assert done.returncode != 0, done.stdout
+    assert "front: its Python does not run; expected: " in done.stdout, done.stdout
+    assert "in prepare_hosts_python; found: /usr/bin/python9; next: correct prepare_hosts_python" in done.stdout
+    command = f"ansible-playbook -i {inventory} sre.runbooks.prepare_hosts --limit front"
+    assert f"then: {command}" in done.stdout and f"{command} -e" not in done.stdout, done.stdout

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import subprocess
 import tarfile
 
@@ -89,3 +90,39 @@ def test_its_playbooks_are_found_where_it_is_installed(tarball, program, tmp_pat
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Report" in done.stdout
+
+
+def test_the_commands_of_the_readme_install_it_whatever_the_checkout_was_used_for(program, files, tmp_path):
+    """In a checkout that has played the demo, Ansible finds the collection there, and sees nothing left to install."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^ *\$ (ansible-galaxy collection .*)$", readme, re.MULTILINE)
+    assert len(commands) == 2
+    checkout, user, home = (tmp_path / name for name in ("checkout", "user", "home"))
+    for directory in (user, home):
+        directory.mkdir()
+    for path in files:
+        (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / path).write_bytes((ROOT / path).read_bytes())
+    environment = {**program, "HOME": str(home)}
+    for _time in range(2):
+        for command in commands:
+            subprocess.run(
+                ["/bin/sh", "-c", command], cwd=checkout, env=environment, check=True, stdout=subprocess.PIPE
+            )
+        installed = home / ".ansible/collections/ansible_collections/sre/runbooks"
+        assert (installed / "README.md").read_bytes() == (ROOT / "README.md").read_bytes()
+        done = subprocess.run(
+            ["ansible-playbook", "-i", "localhost,", "--list-tasks", "sre.runbooks.check_health"],
+            cwd=user,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        # What tools/environment leaves in the checkout, and a second time what an older version left in the user's directory.
+        link = checkout / ".local/collections/ansible_collections/sre/runbooks"
+        if not link.is_symlink():
+            link.parent.mkdir(parents=True)
+            link.symlink_to("../../../..")
+        (installed / "README.md").write_text("older", encoding="utf-8")

@@ -15,6 +15,8 @@ description:
   - Writes what cron, systemd, Kubernetes or AWX need to start the runbooks of an environment, from one table. All four mean
     the same moments.
   - The directory then has these files and no others of ours; what is not ours is left alone. Nothing is installed or applied.
+  - Environment variables are not passed on. It warns, with their names alone, of those that begin with C(SRE_RUNBOOKS_) or
+    C(ANSIBLE_) and are set where it runs.
   - Runs on the controller.
 extends_documentation_fragment:
   - sre.runbooks.attributes
@@ -248,6 +250,16 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             f"nobody has looked whether there is a timezone {place.timezone}: this host has no database of them (tzdata)"
         )
     wanted = asked_files(params, entries, place)
+    not_passed_on = sorted(
+        name for name, value in os.environ.items() if value and name.startswith(("SRE_RUNBOOKS_", "ANSIBLE_"))
+    )
+    if not_passed_on:
+        # Their names alone: a value may be a secret.
+        module.warn(
+            "scheduled runs will not have these environment variables, which are set here: "
+            + ", ".join(not_passed_on)
+            + "; next: put what the inventory reads of them where the runs get it (docs/schedules.md, section Environment variables)"
+        )
     folders = [folder for folders in FOLDERS.values() for folder in folders]
     before, after = compare(params["path"], wanted, folders, place.mark)
     different = sorted(name for name in {**before, **after} if before.get(name) != after.get(name))

@@ -120,3 +120,21 @@ def test_the_playbook_writes_a_table_for_whom_has_none(tmp_path: pathlib.Path) -
         assert "argument_spec_data" not in done.stdout
     cron = (tmp_path / "schedules" / "cron" / "sre-runbooks-production").read_text(encoding="utf-8")
     assert "sre.runbooks.check_health -e checklist=quarterly" in cron and "cd /srv/runbooks && " in cron
+
+
+def test_variables_that_a_scheduled_run_will_not_have_are_named_without_their_values(tmp_path: pathlib.Path) -> None:
+    hosts = {"quick": {"component_engine": "service"}}
+    known = {"environment_name": "testing", "repository_url": f"file://{tmp_path}/repository"}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"components": {"hosts": hosts, "vars": known}}), "utf-8")
+    done = run_playbook(
+        tmp_path / "hosts.yml",
+        *("generate_schedules", "--check", "-e", f"schedules_dir={tmp_path}/schedules"),
+        SRE_RUNBOOKS_WEBHOOK_URL="https://example.org/hunter2",
+        SRE_RUNBOOKS_TEXTFILES="",
+        ANSIBLE_FORKS="7",
+    )
+    screen = " ".join(done.stdout.split())
+    assert done.returncode == 0, screen
+    named = re.search(r"will not have these environment variables, which are set here: ([A-Z_, ]+); next: ", screen)
+    assert named and {"SRE_RUNBOOKS_WEBHOOK_URL", "ANSIBLE_FORKS"} <= set(named[1].split(", ")), screen
+    assert "SRE_RUNBOOKS_TEXTFILES" not in named[1] and "hunter2" not in screen

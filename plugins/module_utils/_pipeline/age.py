@@ -36,6 +36,10 @@ _RECIPIENT = re.compile(r"age1[0-9a-z]{10,4000}|ssh-(ed25519|rsa) [A-Za-z0-9+/=]
 _LONGEST_IDENTITY = 60_000  # bytes; must fit in a pipe's buffer, as it is written before anybody reads
 #: What to do about an identity that is missing or does not fit.
 NEXT = "set repository_encryption_identity_file (or SRE_RUNBOOKS_AGE_IDENTITY_FILE) to the identity of one of the recipients"
+#: What to do about a further file, which only the rotation of keys takes.
+_NEXT_FURTHER = (
+    "correct rewrap_identity_files in the inventory, then: the same command without -e rewrap_identity_files"
+)
 #: How the two implementations say that none of the identities fits.
 _MISMATCH = re.compile(r"no identity matched|no matching keys|incorrect identity", re.IGNORECASE)
 
@@ -128,7 +132,7 @@ def age_library() -> t.Any:
 def _decrypt_by_program(program: str, chunks: t.Iterator[bytes], identities: Identities) -> t.Iterator[bytes]:
     argv = [program, "--decrypt"]
     for path in identities.files:
-        _check_readable(path)
+        _check_readable(path, identities)
         argv += ["--identity", path]
     if not identities.identity:
         yield from through(argv, chunks, _decryption_failed)
@@ -157,13 +161,16 @@ def _in_pipe(secret: str) -> t.Iterator[int]:
         os.close(reading)
 
 
-def _check_readable(path: str) -> None:
+def _check_readable(path: str, identities: Identities) -> None:
     try:
         with open(path, "rb"):
             pass
     except OSError as error:
         raise WrongIdentity(
-            "the age identity file cannot be read", expected=path, found=error.strerror, next_command=NEXT
+            "the age identity file cannot be read",
+            expected=path,
+            found=error.strerror,
+            next_command=NEXT if path == identities.file else _NEXT_FURTHER,
         ) from None
 
 
@@ -171,7 +178,7 @@ def identity_text(identities: Identities) -> str:
     """All that the identities' text and files say. Secret. Raises :class:`WrongIdentity` for an unreadable file."""
     text = identities.identity or ""
     for path in identities.files:
-        _check_readable(path)
+        _check_readable(path, identities)
         with open(path, encoding="utf-8", errors="replace") as file:
             text += "\n" + file.read(_LONGEST_IDENTITY)
     return text

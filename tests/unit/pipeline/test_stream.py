@@ -225,8 +225,13 @@ def test_a_wrong_key_is_told_from_damage(store, keys, age_implementation):
     with pytest.raises(WrongIdentity) as malformed:
         decoded(store, stored, Identities("AGE-SECRET-KEY-1NOTAKEY"))
     assert "NOTAKEY" not in str(malformed.value)
-    with pytest.raises(WrongIdentity, match="cannot be read"):
+    with pytest.raises(WrongIdentity, match="cannot be read") as missing:
         decoded(store, stored, Identities(file="/nonexistent/identity"))
+    assert "next: set repository_encryption_identity_file " in str(missing.value)
+    # Of several files, the variable that named this one is to be corrected.
+    with pytest.raises(WrongIdentity, match="cannot be read") as further:
+        decoded(store, stored, Identities(keys[0][1], more_files=["/nonexistent/old"]))
+    assert str(further.value).endswith("then: the same command without -e rewrap_identity_files")
     # Either of two identities, or of two recipients, is enough.
     assert decoded(store, stored, Identities(keys[1][1] + "\n" + keys[0][1]))
     # A damaged header looks like a wrong key; the hash knows better.

@@ -88,6 +88,16 @@ def share(steps: Steps, start: float, end: float) -> Share:
     )
 
 
+def covered_in(steps: Steps, window: float, minimum_coverage: float) -> float:
+    """Seconds until that share of the window before then has data, if there is some from the end of the steps on."""
+    count = round(window / steps.width)
+    gaps = [count - place for place, covered in enumerate(reversed(steps.covered[-count:]), start=1) if not covered]
+    gaps += range(count - len(steps.covered))
+    allowed = count - math.ceil(minimum_coverage * count - 1e-9)
+    # The oldest leave the window first.
+    return 0.0 if len(gaps) <= allowed else (sorted(gaps)[len(gaps) - allowed - 1] + 1) * steps.width
+
+
 def sliced(steps: Steps, width: float, target: float, minimum_coverage: float) -> Steps:
     """The time slices as steps: each one event, good when at least ``target`` of its events were.
 

@@ -19,6 +19,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._objectives.calculati
     Share,
     Steps,
     burn_rates,
+    covered_in,
     error_budget,
     exhausted_in,
     share,
@@ -35,6 +36,9 @@ _STEPS = 8640
 #: Data that ends longer ago than this says nothing of now; Prometheus itself carries a value on for as long.
 _STALE_S = 300.0
 OUTCOMES = ("met", "missed", "unknown")
+_TOO_LITTLE = "only"
+#: Who waits longer than this looks first.
+_SOON_S = 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,11 +147,15 @@ def _judge(server: Server, objective: Objective, now: int, rules: Rules) -> dict
         covered = f"{in_percent(part.coverage)} of the window has data"
         query = (*raw.absent, *objective.queries)[0]
         message, expected = problem
+        wait = covered_in(steps, window, least) if message.startswith(_TOO_LITTLE) else math.inf
         result.update(
             measured=covered,
             message=message,
             expected=expected or result["expected"],
-            hint=server.command("/api/v1/query", {"query": query}),
+            # What only has to go on needs no look.
+            hint=f"in {format_duration(wait)}, when enough of the window has data: the same command"
+            if wait <= _SOON_S
+            else server.command("/api/v1/query", {"query": query}),
         )
         return result
     sli = t.cast(float, part.sli)
@@ -191,7 +199,7 @@ def _problem(objective: Objective, part: Share, raw: Steps, now: float, least: f
             f"data of the last {format_duration(oldest)}",
         )
     if part.coverage < least:
-        return f"only {in_percent(part.coverage)} of the window has data", wanted
+        return f"{_TOO_LITTLE} {in_percent(part.coverage)} of the window has data", wanted
     if part.sli is None and part.total == 0:
         return "nothing happened in the window", ""
     if part.sli is None:

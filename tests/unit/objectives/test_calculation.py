@@ -17,6 +17,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._objectives.calculati
     Steps,
     burn_rate,
     burn_rates,
+    covered_in,
     error_budget,
     exhausted_in,
     share,
@@ -179,6 +180,26 @@ def test_new_instances_that_only_fail_have_no_good_series(counts: bool) -> None:
 def steps_of(bad: list[float], width: float = 60.0, covered: list[bool] | None = None) -> Steps:
     start = NOW - width * len(bad)
     return Steps(start, width, [1.0 - one for one in bad], [1.0] * len(bad), covered or [True] * len(bad))
+
+
+@hypothesis.given(
+    covered=st.lists(st.booleans(), min_size=1, max_size=40),
+    count=st.integers(1, 40),
+    least=st.floats(0.01, 1),
+    width=st.sampled_from([1.0, 15.0, 300.0]),
+)
+def test_enough_of_the_window_is_covered_when_it_is_said_to_be(
+    covered: list[bool], count: int, least: float, width: float
+) -> None:
+    steps = Steps(0.0, width, [0.0] * len(covered), [0.0] * len(covered), covered)
+
+    def then(later: int) -> float:
+        longer = Steps(0.0, width, [0.0], [0.0], [*covered, *[True] * later])
+        end = (len(covered) + later) * width
+        return share(longer, end - count * width, end).coverage
+
+    waited = next(later for later in range(count + 1) if then(later) >= least - 1e-9)
+    assert covered_in(steps, count * width, least) == waited * width
 
 
 def test_slices_are_good_where_enough_of_their_events_are() -> None:

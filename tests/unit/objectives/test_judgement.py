@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+import re
 import typing as t
 
 import hypothesis
@@ -103,6 +104,14 @@ def test_what_cannot_be_known_is_unknown(samples: Samples, message: str, expecte
     assert (result["outcome"], result["sli"], message in result["message"]) == ("unknown", None, True), result
     assert result["budget"]["left"] is None
     assert result["hint"]
+
+
+def test_what_only_has_to_go_on_is_waited_for() -> None:
+    hint = judged(counted(10, since=1800))["hint"]
+    # The first 1800 s of the hour have nothing, of which 36 s may be missing.
+    found = re.fullmatch(r"in (\d+) m (\d\d) s, when enough of the window has data: the same command", hint)
+    assert found is not None, hint
+    assert int(found[1]) * 60 + int(found[2]) == pytest.approx(1800 - 36, abs=60)
 
 
 @hypothesis.given(missing=st.integers(0, 3600), at=st.floats(0, 1))

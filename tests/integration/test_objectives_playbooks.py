@@ -10,6 +10,7 @@ import collections.abc
 import json
 import os
 import pathlib
+import re
 import time
 import typing as t
 
@@ -153,7 +154,8 @@ def test_what_cannot_be_judged_is_unknown_with_the_reason() -> None:
                 "message": "window (objectives_window of the inventory) is not a duration",
                 "expected": "seconds, or such as 15m, 1h30m, 2d",
                 "measured": "'soon'",
-                "hint": "correct objectives_window, then: the same command with -e objectives_window=1h",
+                # A whole command, of the play that this test wrote.
+                "hint": r"correct objectives_window, then: ansible-playbook \S.* -e objectives_window=1h",
             },
         ),
         (
@@ -180,6 +182,7 @@ def test_what_cannot_be_judged_is_unknown_with_the_reason() -> None:
     for (_, wanted), result in zip(cases, played.results[1::2], strict=True):
         (objective,) = result["msg"]
         assert objective["outcome"] == "unknown", played.output
+        assert re.fullmatch(wanted.pop("hint", ".*"), objective["hint"], re.S), objective
         assert {"name": "availability", **wanted}.items() <= objective.items(), objective
 
 

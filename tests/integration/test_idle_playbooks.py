@@ -28,7 +28,7 @@ def test_a_runbook_that_did_nothing_says_so_and_why(health: HealthEnvironment, r
     extra = () if runbook == "prepare_archiving" else ("-e", confirm)
     done = run_playbook(health.path / "hosts.yml", runbook, "--limit", "front", *extra)
     assert done.returncode == 0, done.stdout
-    assert f"{runbook} of testing: nothing to do (every component was skipped)" in done.stdout, done.stdout
+    assert f"{runbook} of testing, only front: nothing to do (every component was skipped)" in done.stdout, done.stdout
     assert f"skipped: front: {why}" in done.stdout, done.stdout
     report = health.report()
     assert report["verdict"] == "met" and report["verdict_reason"] == "every component was skipped"

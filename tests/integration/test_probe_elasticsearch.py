@@ -56,7 +56,7 @@ def test_all_colours(opensearch_server: OpensearchServer) -> None:
     nowhere = {"settings": {"index.routing.allocation.require.place": "nowhere", "number_of_replicas": 0}}
     server.call("PUT", "/lost?wait_for_active_shards=0", nowhere)
     wait_for(lambda: outcome(server) == ("failed", "status: it is red for lost"), "the index to be red")
-    hint = ask(server.url).hint
+    hint = ask(server.url, timeout=20).hint
     assert hint == f"curl -sS -m 20 '{server.url}/_cluster/allocation/explain?pretty'"
     for index in ("lost", "orders"):
         server.call("DELETE", f"/{index}")

@@ -56,7 +56,11 @@ def stages() -> list[Document]:
              _status("Succeeded", "False", _ended(0, "Completed"))),
         {**_document("Stage", "pod-deleted"), "spec": {
             "resourceRef": {"apiGroup": "v1", "kind": "Pod"},
-            "selector": {"matchExpressions": [{"key": ".metadata.deletionTimestamp", "operator": "Exists"}]},
+            # kwok deletes by name. What has no grace left the server removes itself, and a pod may have the name again.
+            "selector": {"matchExpressions": [
+                {"key": ".metadata.deletionTimestamp", "operator": "Exists"},
+                _in(".metadata.deletionGracePeriodSeconds | tostring", "0", operator="NotIn"),
+            ]},
             "next": {"delete": True},
         }},
     ]  # fmt: skip

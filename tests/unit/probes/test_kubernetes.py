@@ -7,11 +7,9 @@
 from __future__ import annotations
 
 import base64
-import collections
 import datetime
-import json
-import threading
-import types
+import pathlib
+import sys
 import typing as t
 
 import pytest
@@ -20,88 +18,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
-from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import explain
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.engine import Result, run_probes
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session, declare_all
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import ApiSession
 
-NOW = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.timezone.utc)
-Object = dict[str, t.Any]
-
-
-def ago(seconds: float) -> str:
-    return (NOW - datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Cluster:
-    """Lists by path, all of them empty unless given; a number in place of a list is the status that refuses."""
-
-    place = "https://cluster.test"
-
-    def __init__(self, lists: dict[str, t.Any]) -> None:
-        self._lists = lists
-        self._lock = threading.Lock()
-        self.asked: collections.Counter[str] = collections.Counter()
-        self.queries: list[dict[str, t.Any]] = []
-
-    def get(self, path: str, query: t.Any = None) -> Object:
-        with self._lock:
-            self.asked[path] += 1
-            self.queries.append(dict(query or {}))
-        found = self._lists.get(path, [])
-        if isinstance(found, int):
-            raise explain("GET", path, self.place, found, {"reason": "Refused"})
-        return found if isinstance(found, dict) else {"metadata": {}, "items": found}
-
-    def request(self, _method: str, path: str, query: t.Any = None, accept: str = "") -> t.Any:
-        """What is no object comes as it is: the log of a container, of which a kubelet gives the last lines."""
-        found = self._lists.get(path, {}) if path.endswith("/log") else None
-        if isinstance(found, dict) and query and query.get("container") in found:
-            self.queries.append(query)
-            lines = found[query["container"]].splitlines(keepends=True)[-query["tailLines"] :]
-            return types.SimpleNamespace(body="".join(lines).encode()[: query["limitBytes"]])
-        return types.SimpleNamespace(body=json.dumps(self.get(path, query)).encode())
-
-    def now(self) -> datetime.datetime:
-        return NOW
-
-    def close(self) -> None:
-        pass
-
-
-class Clustered(Session):
-    def __init__(self, cluster: Cluster) -> None:
-        super().__init__()
-        self._api = ApiSession({})
-        self._api._cluster = t.cast(t.Any, cluster)
-
-    def kubernetes(self, options: dict[str, t.Any]) -> ApiSession:
-        return self._api
-
-
-def ask(cluster: Cluster, *declarations: Object) -> list[Result]:
-    session = Clustered(cluster)
-    results, _ = run_probes(
-        declare_all([{"namespace": "shop", "timeout": 60, **one} for one in declarations], session), session.close
-    )
-    return results
-
-
-def look(kind: str, lists: dict[str, t.Any], **options: t.Any) -> Result:
-    scope = {} if kind in ("kubernetes_nodes", "kubernetes_api") else {"namespace": "shop"}
-    session = Clustered(Cluster(lists))
-    (result,), _ = run_probes(declare_all([{"kind": kind, "timeout": 60, **scope, **options}], session), session.close)
-    return result
-
-
-def item(name: str, spec: t.Any = None, status: t.Any = None, **metadata: t.Any) -> Object:
-    described = {"name": name, "namespace": "shop", "creationTimestamp": ago(9000), "uid": name, **metadata}
-    return {"metadata": described, "spec": spec or {}, "status": status or {}}
-
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from kubernetes_lists import NOW, PODS, Cluster, Object, ago, ask, item, look
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments"
 JOBS = "/apis/batch/v1/namespaces/shop/jobs"
-PODS = "/api/v1/namespaces/shop/pods"
 SERVICES = "/api/v1/namespaces/shop/services"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
 SETTLED = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
@@ -282,64 +205,6 @@ def test_events_are_grouped_and_counted() -> None:
     assert look("kubernetes_events", {path: events}, fail_above=9).reading.outcome == "failed"
     assert look("kubernetes_events", {path: events}, maximum=10).reading.outcome == "ok"
     assert look("kubernetes_events", {path: events}, ignore="BackOff,Un*").reading.outcome == "ok"
-
-
-def talking(name: str, *containers: str, restarts: int = 0) -> Object:
-    last = {"terminated": {"finishedAt": ago(60), "exitCode": 1}}
-    states = [
-        {"name": one, "restartCount": restarts, "state": {"running": {}}, "lastState": last} for one in containers
-    ]
-    return item(name, {}, {"phase": "Running", "containerStatuses": states})
-
-
-def test_lines_of_errors_are_counted_and_not_shown() -> None:
-    calm, loud = talking("calm", "api"), talking("loud", "api", "side", restarts=2)
-    waiting = talking("waiting", "api")
-    waiting["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ContainerCreating"}}
-    logs = {
-        f"{PODS}/calm/log": {"api": "started\nterror and errors are words of their own\n"},
-        f"{PODS}/loud/log": {"api": "FATAL: password=Zq9\nok\nException in x\n", "side": "panic: y\n"},
-    }
-    lists = {PODS: [calm, waiting, loud], **logs}
-    found = look("kubernetes_logs", lists).reading
-    assert (found.outcome, found.measured) == ("warning", "3 lines of errors in the logs of 3 containers")
-    assert found.message == "shop/loud/api: 2 lines of errors; shop/loud/side: 1 line of errors"
-    assert "Zq9" not in repr(found)
-    assert found.hint is not None
-    assert found.hint.startswith("kubectl logs loud --container=api --since=900s --namespace=shop | grep -P ")
-    assert look("kubernetes_logs", lists, maximum=3).reading.outcome == "ok"
-    assert look("kubernetes_logs", lists, fail_above=2).reading.outcome == "failed"
-    assert look("kubernetes_logs", lists, fail_above=3).reading.outcome == "warning"
-    assert look("kubernetes_logs", lists, ignore="loud").reading.outcome == "ok"
-    assert look("kubernetes_logs", lists, pattern="^ok$").reading.values["lines"] == 1
-    # What was restarted is read first.
-    some = look("kubernetes_logs", lists, containers=1).reading
-    assert some.measured == "2 lines of errors in the logs of 1 container of 3"
-
-
-def test_only_what_was_said_within_the_window_is_asked_for() -> None:
-    cluster = Cluster({PODS: [talking("loud", "api")], f"{PODS}/loud/log": {"api": "panic\n"}})
-    ask(cluster, {"kind": "kubernetes_logs", "window": "2m"})
-    assert [query["sinceSeconds"] for query in cluster.queries if "container" in query] == [120]
-
-
-def test_a_log_that_is_cut_counts_at_least() -> None:
-    line = "error " + "x" * 4000 + "\n"
-    lists = {PODS: [talking("loud", "api")], f"{PODS}/loud/log": {"api": "an older error\n" * 9 + line * 6000}}
-    found = look("kubernetes_logs", lists).reading
-    assert "at least 312 lines of errors" in found.message and found.values["whole"] == 0
-
-
-def test_logs_that_may_not_be_read_are_unknown_and_a_pod_that_went_is_none() -> None:
-    refused = look("kubernetes_logs", {PODS: [talking("loud", "api")], f"{PODS}/loud/log": 403}).reading
-    assert refused.outcome == "unknown" and "may not get pods/log" in refused.message
-    gone = look("kubernetes_logs", {PODS: [talking("loud", "api")], f"{PODS}/loud/log": 404}).reading
-    assert (gone.outcome, gone.measured) == ("ok", "0 lines of errors in the logs of 0 containers")
-    pods = [talking("dumb", "api"), talking("loud", "api")]
-    one = look("kubernetes_logs", {PODS: pods, f"{PODS}/dumb/log": 400, f"{PODS}/loud/log": {"api": "panic\n"}}).reading
-    assert one.outcome == "unknown"
-    assert one.message.startswith("shop/dumb/api: its log cannot be read: ")
-    assert one.message.endswith("; shop/loud/api: 1 line of errors")
 
 
 def test_nodes() -> None:

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._mistakes import Mistakes
 from ansible_collections.sre.runbooks.plugins.module_utils._nearest import meant
 
 #: Names of headers whose values no output may show.
@@ -20,8 +21,6 @@ _SECRET_NAME = re.compile(r"auth|cookie|token|key|secret|password", re.IGNORECAS
 _SHORTEST_LINE = 4
 #: A shorter secret is found in every word, and masking it would hide nothing but the words.
 _SHORTEST = 3
-#: Mistakes of one call that are named.
-_NAMED = 20
 #: How a probe can end. "unknown" means that the question could not be asked (a library is missing, we were stopped).
 OUTCOMES = ("ok", "warning", "failed", "unknown")
 
@@ -171,6 +170,8 @@ def anything(value: t.Any) -> t.Any:
     return value
 
 
+#: Where mistakes are, for :class:`Mistakes`.
+PLACE = "the declarations of probes"
 #: The keys that every kind has.
 COMMON: dict[str, Option] = {
     "name": Option(text),
@@ -184,42 +185,11 @@ COMMON: dict[str, Option] = {
 }
 
 
-class BadDeclarations(InvalidInput):
-    """Everything that is wrong in declarations, in one error: as it is where it is one thing, else each in brackets."""
-
-    def __init__(self, problems: t.Sequence[InvalidInput]) -> None:
-        self.problems = tuple(problems)
-        first = self.problems[0]
-        if len(self.problems) == 1:
-            super().__init__(first.message, first.component, first.expected, first.found, first.next_command)
-            return
-        owners = {problem.component for problem in self.problems}
-        component = first.component if len(owners) == 1 else None
-        said = [_in_brackets(problem, component) for problem in self.problems[:_NAMED]]
-        if len(self.problems) > _NAMED:
-            said.append(f"and {len(self.problems) - _NAMED} more")
-        super().__init__(
-            f"{len(self.problems)} mistakes in the declarations of probes; " + "; ".join(said),
-            component,
-            next_command="correct them in the inventory, then: the same command",
-        )
-
-
-def _in_brackets(problem: InvalidInput, component: str | None) -> str:
-    """A problem with what was expected and found, but for a list of names where the nearest one is said."""
-    text = problem.message if problem.component == component else f"{problem.component}: {problem.message}"
-    if "did you mean" in text:
-        return text
-    parts = [f"expected: {problem.expected}"] if problem.expected else []
-    parts += [f"found: {problem.found}"] if problem.found else []
-    return f"{text} [{', '.join(parts)}]" if parts else text
-
-
 def declare(raw: t.Any, position: int, kinds: t.Mapping[str, Kind], session: t.Any) -> Probe:
     """Check one declaration and make a probe of it.
 
     :arg position: its place in the list, from 1, to name one that has no name.
-    :raises InvalidInput: naming the probe, each bad key, and the nearest known one; several are :class:`BadDeclarations`.
+    :raises InvalidInput: naming the probe, each bad key, and the nearest known one (:class:`Mistakes`).
     """
     where = f"probe {position}"
     if not isinstance(raw, dict):
@@ -243,7 +213,7 @@ def declare(raw: t.Any, position: int, kinds: t.Mapping[str, Kind], session: t.A
         )
     values, problems = _converted(raw, given, kind, where, component)
     if problems:
-        raise problems[0] if len(problems) == 1 else BadDeclarations(problems)
+        raise Mistakes(problems, PLACE)
     try:
         check = kind.prepare(values, session)
     except InvalidInput as error:

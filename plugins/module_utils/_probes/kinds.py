@@ -10,12 +10,13 @@ import ssl
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._mistakes import Mistakes
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.alertmanager import ALERTMANAGER
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.blast_radius import BLAST_RADIUS
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.command import COMMAND
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.credential_age import CREDENTIAL_AGE
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
-    BadDeclarations,
+    PLACE,
     Kind,
     Probe,
     declare,
@@ -181,10 +182,10 @@ def declare_all(declarations: t.Sequence[t.Any], session: Session) -> list[Probe
     for position, raw in enumerate(declarations, start=1):
         try:
             probes.append(declare(raw, position, KINDS, session))
-        except BadDeclarations as error:
+        except Mistakes as error:
             problems += error.problems
         except InvalidInput as error:
             problems.append(error)
     if problems:
-        raise BadDeclarations(problems)
+        raise Mistakes(problems, PLACE)
     return probes

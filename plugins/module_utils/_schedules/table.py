@@ -13,6 +13,7 @@ import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._mistakes import Mistakes
 from ansible_collections.sre.runbooks.plugins.module_utils._nearest import meant
 from ansible_collections.sre.runbooks.plugins.module_utils._schedules.calendar import Calendar, parse_calendar
 from ansible_collections.sre.runbooks.plugins.module_utils._secret_names import may_be_secret
@@ -93,17 +94,24 @@ class Entry:
 def parse_table(rows: t.Sequence[t.Any], known: Known) -> list[Entry]:
     """Every line of the table.
 
-    :raises InvalidInput: for the first line that is wrong, naming it.
+    :raises InvalidInput: naming each line that is wrong, with the first thing that is wrong in it.
     """
-    entries: list[Entry] = []
+    entries: dict[str, Entry] = {}
+    problems: list[InvalidInput] = []
     for position, row in enumerate(rows, start=1):
-        entry = _entry(row, f"schedule {position}", known)
-        if entry.name in {other.name for other in entries}:
-            raise InvalidInput(
-                f"two schedules are named {entry.name!r}", expected="names of their own", found="the same"
+        try:
+            entry = _entry(row, f"schedule {position}", known)
+        except InvalidInput as error:
+            problems.append(error)
+            continue
+        if entry.name in entries:
+            problems.append(
+                InvalidInput(f"two schedules are named {entry.name!r}", expected="names of their own", found="the same")
             )
-        entries.append(entry)
-    return entries
+        entries[entry.name] = entry
+    if problems:
+        raise Mistakes(problems, "the table of schedules")
+    return list(entries.values())
 
 
 def _entry(row: t.Any, where: str, known: Known) -> Entry:

@@ -98,3 +98,25 @@ def test_a_checklist_that_is_not_there_is_refused() -> None:
     assert parse_table([{**rows[0], "variables": {"checklist": "weekly"}}], KNOWN)
     # Elsewhere the variable is none of ours.
     assert parse_table([{**rows[0], "runbook": "drill_restores"}], KNOWN)
+
+
+def test_each_line_that_is_wrong_is_named() -> None:
+    rows = [
+        {"name": "a", "runbook": "drill_restores", "every": "day"},
+        {"name": "a", "runbook": "drill_restores", "every": "week"},
+        {"name": "b", "runbook": "drill_restores", "every": "day", "limit": "order_db"},
+        {"name": "c", "runbook": "drill_restores", "every": "fortnight"},
+        "daily",
+    ]
+    with pytest.raises(InvalidInput) as refused:
+        parse_table(rows, KNOWN)
+    first, *mistakes = refused.value.message.split("; ")
+    assert first == "4 mistakes in the table of schedules"
+    assert mistakes[0] == "two schedules are named 'a' [expected: names of their own, found: the same]"
+    assert (
+        mistakes[1]
+        == "schedule 3 (b): limit names 'order_db', which is no host and no group, did you mean 'orders_db'?"
+    )
+    assert mistakes[2].startswith("schedule 4 (c): ") and "'fortnight'" in mistakes[2]
+    assert mistakes[3].startswith("schedule 5 is not a mapping [")
+    assert refused.value.next_command == "correct them in the inventory, then: the same command"

@@ -39,7 +39,13 @@ hypothesis.settings.load_profile("shared")
 _LONG = (
     "test_examples.py",
     "test_bad_input.py",
+    "test_kill_sweep_rebuild.py",
+    "test_leaks.py",
+    "test_kill_sweep_restore.py",
     "test_kill_sweep.py",
+    "test_kubernetes_leaks.py",
+    "test_pitr_leaks.py",
+    "test_corruption.py",
     "test_check_health.py",
     "test_health_checklists.py",
     "test_health_refusals.py",

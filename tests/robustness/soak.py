@@ -19,8 +19,8 @@ import typing as t
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "soak.json"
-#: What goes first takes minutes; the sweep over whole playbooks takes hours.
-LAST = ("test_leaks.py", "test_kill_sweep.py")
+#: What goes first takes minutes; the sweeps over whole playbooks take hours.
+LAST = ("test_kill_sweep.py", "test_kill_sweep_rebuild.py", "test_kill_sweep_restore.py", "test_leaks.py")
 
 
 def suites(chosen: list[str]) -> list[pathlib.Path]:

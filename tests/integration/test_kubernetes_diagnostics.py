@@ -11,12 +11,13 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.part import Part, unpack
 from tests.servers.kubernetes import workloads
 from tests.servers.kubernetes.api import Object, wait
-from tests.servers.kubernetes.fixtures import kubernetes_cluster, kubernetes_namespace
+from tests.servers.kubernetes.faults import FaultyApi
+from tests.servers.kubernetes.fixtures import faulty_api, kubernetes_cluster, kubernetes_namespace
 from tests.servers.kubernetes.server import KubernetesServer
 from tests.servers.kubernetes.site import secret
 from tests.servers.module_call import call_module
 
-__all__ = ["kubernetes_cluster", "kubernetes_namespace"]
+__all__ = ["faulty_api", "kubernetes_cluster", "kubernetes_namespace"]
 
 SECRETS = ("Zq9-data-1111", "Zq9-environment-2222", "Zq9-log-3333", "Zq9-annotation-4444", "Zq9-argument-5555")
 
@@ -74,9 +75,12 @@ def fill(cluster: KubernetesServer, namespace: str) -> None:
         cluster.set_log(namespace, pod["metadata"]["name"], f"started\nERROR password={SECRETS[2]} is wrong\n")
 
 
-def test_a_namespace_in_trouble(kubernetes_cluster: KubernetesServer, kubernetes_namespace: str) -> None:
+def test_a_namespace_in_trouble(
+    kubernetes_cluster: KubernetesServer, kubernetes_namespace: str, faulty_api: FaultyApi
+) -> None:
     fill(kubernetes_cluster, kubernetes_namespace)
-    found, part = look(kubernetes_cluster.kubeconfig, kubernetes_namespace)
+    # Nothing fails on this way, which notes what is asked for.
+    found, part = look(faulty_api.kubeconfig(), kubernetes_namespace)
     outcomes = {one["name"]: (one["outcome"], one["why"]) for one in found["collectors"]}
     # This cluster measures nothing, and says so.
     assert outcomes.pop("kubernetes_usage")[0] == "failed"
@@ -101,8 +105,10 @@ def test_a_namespace_in_trouble(kubernetes_cluster: KubernetesServer, kubernetes
     whole = repr(part)
     for value in SECRETS:
         assert value not in whole, value
-    requests = kubernetes_cluster.api.list("v1", "Secret", kubernetes_namespace)
-    assert requests, "there was no secret to ask for"
+    assert kubernetes_cluster.api.list("v1", "Secret", kubernetes_namespace), "there was no secret to ask for"
+    asked = faulty_api.requests
+    assert any(f"/namespaces/{kubernetes_namespace}/pods" in line for line in asked), asked
+    assert [line for line in asked if "secrets" in line or not line.startswith("GET ")] == []
 
 
 def test_who_may_see_nothing_is_told_so(kubernetes_cluster: KubernetesServer, kubernetes_namespace: str) -> None:

@@ -282,13 +282,17 @@ def test_a_prometheus_whose_clock_is_apart_or_whose_answer_is_partial() -> None:
         assert "the answer to time() is partial [" in judge(url, objective)["summary"]
 
 
-def test_secrets_are_in_no_output() -> None:
+def test_secrets_are_in_no_output(tmp_path: pathlib.Path) -> None:
     token = "token-that-nobody-may-see"
-    with answering({"status": "error", "errorType": "internal", "error": "no"}) as url:
-        result = judge(url, slo("asked", GOOD, target=0.9), bearer_token=token)
-    assert result["verdict"] == "unknown"
-    assert token not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
-    assert result.get("invocation", {}).get("module_args", {}).get("bearer_token") != token
+    # Of what is in a file, Ansible does not know that it is secret.
+    (tmp_path / "token").write_text(token)
+    for given in ({"bearer_token": token}, {"bearer_token_file": str(tmp_path / "token")}):
+        with answering({"status": "error", "errorType": "internal", "error": "no"}) as url:
+            result = judge(url, slo("asked", GOOD, target=0.9), **given)
+            assert Answer.tokens == [f"Bearer {token}"]
+        assert result["verdict"] == "unknown"
+        assert token not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
+        assert result.get("invocation", {}).get("module_args", {}).get("bearer_token") != token
 
 
 def test_tls_with_an_authority_of_its_own_and_a_token_from_a_file(tmp_path: pathlib.Path) -> None:

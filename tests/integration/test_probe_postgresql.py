@@ -254,6 +254,14 @@ def test_replication(version: str) -> None:
             with ordinary_user(primary) as user:
                 hidden = ask(primary, kind, **user)
                 assert (hidden.outcome, "pg_monitor" in hidden.message) == ("unknown", True)
+                named = f"SELECT count(*) FROM pg_roles WHERE rolname = '{user['user']}'"
+                wait_for(lambda: standby.execute(named) == [(1,)], "the standby to know the user")
+                hidden = ask(standby, kind, **user)
+                assert (hidden.outcome, hidden.message) == (
+                    "unknown",
+                    "right to look: whether anything is received cannot be seen, which needs the role pg_monitor",
+                )
+                assert hidden.hint is not None and hidden.hint.endswith(" # on the primary")
             # It receives and does not replay.
             primary.execute("INSERT INTO written VALUES ('first')")
             wait_for(lambda: standby.execute("SELECT count(*) FROM written") == [(1,)], "the standby to have caught up")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import shlex
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration, parse_duration
@@ -52,7 +53,8 @@ SELECT pg_is_wal_replay_paused(),
     CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
         ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END,
     coalesce(pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), 0)::float8,
-    coalesce(current_setting('primary_conninfo', true), '') <> '',
+    CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') AND pg_has_role('pg_read_all_stats', 'USAGE')
+        THEN coalesce(current_setting('primary_conninfo', true), '') <> '' END,
     extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
 """
 _RECEIVER = """
@@ -94,12 +96,15 @@ class Slot:
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
-    """A standby's own. ``silent_s``: seconds since its primary was heard; None without a receiver."""
+    """A standby's own. ``silent_s``: seconds since its primary was heard; None without a receiver.
+
+    ``streams``: whether it knows its primary; None where we may not see that, nor of a receiver more than that there is one.
+    """
 
     paused: bool
     lag_s: float | None
     behind_bytes: float
-    streams: bool
+    streams: bool | None
     newest_s: float | None
     receiver: str | None
     silent_s: float | None
@@ -139,7 +144,7 @@ class PostgresqlReplicationCheck(PostgresqlQuestion):
 
     def answer(self, found: Found, latency: float) -> Reading:
         role = "primary" if found.replay is None else "standby"
-        findings = [*self._of_standbys(found.standbys), *self._of_slots(found.slots)]
+        findings = [*self._of_standbys(found.standbys, role), *self._of_slots(found.slots)]
         measured = f"{role}, {counted(len(found.standbys), 'standby', 'standbys')}"
         measured += f", {counted(len(found.slots), 'slot')}"
         values: dict[str, t.Any] = {
@@ -163,12 +168,19 @@ class PostgresqlReplicationCheck(PostgresqlQuestion):
         warning = self._options["lag_warning"]
         return "warning" if warning is not None and seconds > warning else None
 
-    def _of_standbys(self, standbys: t.Sequence[Standby]) -> t.Iterator[Finding]:
+    def _hidden(self, what: str, role: str) -> Finding:
+        grant = f'GRANT pg_monitor TO "{self._options["user"]}"'
+        words = f"{what} cannot be seen, which needs the role pg_monitor"
+        # Nothing can be granted on a standby, and where its primary is may not be seen either.
+        elsewhere = f"psql -c {shlex.quote(grant)} # on the primary"
+        return Finding(
+            "unknown", "right to look", words, elsewhere if role == "standby" else self.psql(grant, user="postgres")
+        )
+
+    def _of_standbys(self, standbys: t.Sequence[Standby], role: str) -> t.Iterator[Finding]:
         hint = self.psql(_LOOK_STANDBYS)
         if any(standby.state == "hidden" for standby in standbys):
-            grant = f'GRANT pg_monitor TO "{self._options["user"]}"'
-            words = "the standbys cannot be seen, which needs the role pg_monitor"
-            yield Finding("unknown", "right to look", words, self.psql(grant, user="postgres"))
+            yield self._hidden("the standbys", role)
             return
         for wanted in self._options["standbys"]:
             if not any(fnmatch.fnmatchcase(standby.name, wanted) for standby in standbys):
@@ -205,7 +217,9 @@ class PostgresqlReplicationCheck(PostgresqlQuestion):
         if replay.paused:
             resume = self.psql("SELECT pg_wal_replay_resume()")
             yield Finding("warning", "replay", "it is paused", resume)
-        if self._options["streaming"] and replay.streams and replay.receiver is None:
+        if replay.streams is None:
+            yield self._hidden("whether anything is received", "standby")
+        elif self._options["streaming"] and replay.streams and replay.receiver is None:
             since = "" if replay.newest_s is None else f", what it has is {format_duration(replay.newest_s)} old"
             yield Finding("failed", "receiver", f"nothing is received from the primary{since}", hint)
         silence = replay.silent_s if replay.silent_s is not None and replay.silent_s > _KEEPALIVE_S else 0.0

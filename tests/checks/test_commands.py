@@ -15,6 +15,8 @@ from ansible.parsing.dataloader import DataLoader
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMMAND = re.compile(r"\bthe same command\b|\bansible-playbook sre\.runbooks\.")
+#: What is wrong in the words of one of our filters, which say what to do as well.
+PROBLEM = re.compile(r"\.problem\b")
 WHOLE = "sre.runbooks.whole_commands"
 SPEAKING = ("ansible.builtin.fail", "ansible.builtin.debug", "ansible.builtin.assert")
 
@@ -33,7 +35,7 @@ def said(node: t.Any) -> t.Iterator[str]:
 
 
 def incomplete(node: t.Any) -> list[str]:
-    return [text for text in said(node) if COMMAND.search(text) and WHOLE not in text]
+    return [text for text in said(node) if (COMMAND.search(text) or PROBLEM.search(text)) and WHOLE not in text]
 
 
 def test_tasks_say_whole_commands() -> None:
@@ -47,6 +49,8 @@ def test_tasks_say_whole_commands() -> None:
 def test_one_that_does_not_is_found(key: str) -> None:
     task = {"block": [{"ansible.builtin.fail": {key: "x; next: the same command"}}]}
     assert incomplete([task]) == ["x; next: the same command"]
+    task = {"block": [{"ansible.builtin.fail": {key: "{{ __health_choice.problem }}"}}]}
+    assert incomplete([task]) == ["{{ __health_choice.problem }}"]
     task = {"block": [{"ansible.builtin.fail": {key: "{{ 'the same command' | sre.runbooks.whole_commands }}"}}]}
     assert incomplete([task]) == []
 

@@ -345,6 +345,14 @@ def test_a_server_elsewhere_is_no_matter_of_this_host() -> None:
     assert b"not this host" in server.items[0].content
 
 
+def test_a_server_whose_name_nobody_knows_is_not_said_to_be_elsewhere() -> None:
+    nowhere = {"login_host": "db.invalid", "postgresql": True, "connect_timeout": 1, "directories": []}
+    found = call_module("diagnostics", {"component": "c", "alert": "database_down", "time_limit": "20s", **nowhere})
+    (server,) = [one for one in unpack(found["part"]).collected if one.name == "postgresql_server"]
+    assert (server.outcome, server.items) == ("failed", [])
+    assert server.why.startswith("whether the server is on this host is not known: db.invalid: ")
+
+
 def test_the_log_of_a_server_that_runs(server: Server) -> None:
     data = server.instance.data_dir
     more = {"host_state": True, "directories": [], "alert": "database_down", "data_directory": data}

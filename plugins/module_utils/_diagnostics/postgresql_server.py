@@ -42,7 +42,12 @@ def collector(params: t.Mapping[str, t.Any]) -> Collector:
 
 def _look(desk: Desk, params: t.Mapping[str, t.Any]) -> None:
     address = params["login_host"] or ""
-    if address and not address.startswith("/") and not _is_here(address):
+    try:
+        here = not address or address.startswith("/") or _is_here(address)
+    except OSError as error:
+        desk.problem(f"whether the server is on this host is not known: {address}: {error.strerror}")
+        return
+    if not here:
         desk.text("server.txt", f"the server is at {address}, which is not this host\n")
         return
     _processes(desk)
@@ -54,12 +59,8 @@ def _look(desk: Desk, params: t.Mapping[str, t.Any]) -> None:
 
 
 def _is_here(address: str) -> bool:
-    """Whether it is an address of this host: only those can be bound to."""
-    try:
-        found = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    for family, kind, protocol, _name, place in found:
+    """Whether it is an address of this host: only those can be bound to. Raises OSError for a name that nobody knows."""
+    for family, kind, protocol, _name, place in socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM):
         try:
             with socket.socket(family, kind, protocol) as tried:
                 tried.bind(place)

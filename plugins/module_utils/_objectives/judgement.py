@@ -35,7 +35,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 _STEPS = 8640
 #: Data that ends longer ago than this says nothing of now; Prometheus itself carries a value on for as long.
 _STALE_S = 300.0
-OUTCOMES = ("met", "missed", "unknown")
 _TOO_LITTLE = "only"
 #: Who waits longer than this looks first.
 _SOON_S = 3600.0
@@ -159,12 +158,14 @@ def _judge(server: Server, objective: Objective, now: int, rules: Rules) -> dict
         )
         return result
     sli = t.cast(float, part.sli)
+    # An SLI that is exactly the target has used the budget exactly, whatever the last bit of a float says.
+    if math.isclose(sli, objective.target, rel_tol=0, abs_tol=1e-12):
+        sli = objective.target
+    met = sli >= objective.target
     budget = error_budget(sli, objective.target)
     seconds = exhausted_in(steps, window, budget["used"], objective.target, least)
     former = share(steps, now - 2 * window, now - window)
     former_sli = former.sli if former.coverage >= least else None
-    # An SLI that is exactly the target has used the budget exactly, whatever the last bit of a float says.
-    met = sli >= objective.target or math.isclose(sli, objective.target, rel_tol=0, abs_tol=1e-12)
     result.update(
         sli=sli,
         outcome="met" if met else "missed",
@@ -176,7 +177,7 @@ def _judge(server: Server, objective: Objective, now: int, rules: Rules) -> dict
         trend={"former_sli": former_sli, "change": None if former_sli is None else sli - former_sli},
         hint=None if met else _hint(objective, server),
     )
-    result["message"] = _sentence(objective, result, part)
+    result["message"] = _sentence(objective, result)
     return result
 
 
@@ -216,14 +217,14 @@ def _nothing_of(raw: Steps) -> str:
     return ", ".join(f"the series of {' and of '.join(queries)} {what}" for queries, what in parts if queries)
 
 
-def _sentence(objective: Objective, result: dict[str, t.Any], part: Share) -> str:
+def _sentence(objective: Objective, result: dict[str, t.Any]) -> str:
     left = result["budget"]["left"]
     parts = [
         f"{in_percent(left)} of the error budget left"
         if left >= 0
         else f"the error budget is overspent by {in_percent(-left)}"
     ]
-    worst = t.cast(float, part.sli) * part.coverage
+    worst = result["sli"] * result["coverage"]
     if result["outcome"] == "met" and worst < objective.target:
         parts.append(f"if all that is not known were bad, {in_percent(worst, objective.target)} would be good")
     firing = [rate for rate in result["burn_rates"] if rate["firing"]]

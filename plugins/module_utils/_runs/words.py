@@ -218,10 +218,10 @@ def changes_worst_first(previous: t.Mapping[str, t.Any]) -> list[tuple[str, str]
 
 
 def share_text(value: float | None) -> str:
-    """``99.95 %``, ``38.3 %``; figures that differ from 100 % by little keep what tells them from it."""
+    """``99.95 %``, ``38.3 %``; figures that differ from 100 % or from 0 % by little keep what tells them from it."""
     if value is None:
         return NOTHING
-    text = f"{100 * value:.{4 if value > 0.99 else 1}f}".rstrip("0").rstrip(".")
+    text = f"{100 * value:.{4 if value > 0.99 or abs(value) < 0.01 else 1}f}".rstrip("0").rstrip(".")
     return f"{text} %"
 
 

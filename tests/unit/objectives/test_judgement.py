@@ -69,9 +69,12 @@ def test_missed() -> None:
 COVERED = "data for at least 99 % of the window"
 
 
-def test_exactly_the_target_is_met() -> None:
-    document = changed(DOCUMENT, "spec.objectives.0.target", 0.9)
-    assert judged(counted(9), document)["outcome"] == "met"
+@pytest.mark.parametrize("good_each", [9, 9.3, 9.7, 9.95])
+def test_exactly_the_target_is_met(good_each: float) -> None:
+    # Of some of them the sum of all steps is a little less, or more.
+    result = judged(counted(good_each), changed(DOCUMENT, "spec.objectives.0.target", good_each / 10))
+    assert (result["outcome"], result["budget"]["left"]) == ("met", 0.0)
+    assert result["message"].startswith("0 % of the error budget left")
 
 
 @pytest.mark.parametrize(

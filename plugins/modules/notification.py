@@ -120,6 +120,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._errors import Invali
 from ansible_collections.sre.runbooks.plugins.module_utils._module import run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.announcement import OCCASIONS, is_due
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.webhook import Delivery, deliver, shown
+from ansible_collections.sre.runbooks.plugins.module_utils._secret_file import secret_in
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -172,12 +173,7 @@ def _value(module: AnsibleModule, name: str) -> str:
     path = module.params[f"{name}_file"]
     value = module.params[name] or ""
     if path:
-        try:
-            with open(path, encoding="utf-8") as file:
-                value = file.read().strip()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a text"
-            raise InvalidInput(f"{name}_file cannot be read", expected="a text", found=f"{path}: {reason}") from None
+        value = secret_in(path, f"{name}_file").strip()
     if value:
         module.no_log_values.add(value)
     return value

@@ -89,7 +89,7 @@ def test_nobody_there() -> None:
         ({"url": "ftp://host/"}, "not a webhook's URL"),
         ({"url": "not-to-be-seen"}, "not a webhook's URL"),
         ({"url": ""}, "nobody says where to"),
-        ({"url_file": "/nowhere"}, "url_file cannot be read"),
+        ({"url_file": "/nowhere"}, "url_file /nowhere cannot be read"),
         ({"secret": "two\nlines"}, "not a header"),
         ({"attempts": 0}, "1 to 10 attempts"),
         ({"timeout": "soon"}, "not a duration"),

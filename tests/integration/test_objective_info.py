@@ -308,7 +308,7 @@ def test_tls_with_an_authority_of_its_own_and_a_token_from_a_file(tmp_path: path
         assert "behind ours" in judge(url, objective, validate_certs=False)["summary"]
         for options, message in (
             ({"ca_cert": str(tmp_path / "token")}, "the TLS files cannot be used"),
-            ({"bearer_token_file": str(tmp_path / "none")}, "the file of bearer_token cannot be read"),
+            ({"bearer_token_file": str(tmp_path / "none")}, "none cannot be read"),
         ):
             refused = judge(url, objective, **options)
             assert refused["failed"] and message in refused["msg"]

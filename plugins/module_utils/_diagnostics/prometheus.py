@@ -91,7 +91,8 @@ class Prometheus:
     def _ask(self, desk: Desk, path: str) -> dict[str, t.Any]:
         # What it says of a part only is of use here, where nothing is computed from it.
         wait_s = min(parse_duration(self._options["timeout"]), desk.left_s)
-        status, body = server_of({**self._options, "timeout": wait_s}).fetch(path)
+        server = server_of({**self._options, "timeout": wait_s})
+        status, body = server.fetch(path)
         try:
             document = json.loads(body)
         except ValueError:
@@ -101,7 +102,7 @@ class Prometheus:
                 f"no answer of Prometheus at {self._url}",
                 expected="the answer of its HTTP API",
                 found=f"status {status}: {_shortened(desk, body[:_ERROR_LIMIT], 500)}",
-                next_command=f"curl {self._url}/-/ready",
+                next_command=server.command(path),
             )
         return t.cast("dict[str, t.Any]", document.get("data") or {})
 

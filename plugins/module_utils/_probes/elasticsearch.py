@@ -13,7 +13,7 @@ import ssl
 import time
 import typing as t
 
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.curl import curl, patience
+from ansible_collections.sre.runbooks.plugins.module_utils._curl import curl, patience
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
     Check,
     Kind,

@@ -16,8 +16,8 @@ import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_duration
+from ansible_collections.sre.runbooks.plugins.module_utils._curl import curl, patience
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.certificate import read_certificate
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.curl import curl, patience
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
     Check,
     Kind,

@@ -68,6 +68,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.systemd_unit 
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tcp import TCP
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls import TLS
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.websocket import WEBSOCKET
+from ansible_collections.sre.runbooks.plugins.module_utils._tls import tls_context
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -146,20 +147,10 @@ class Session:
         return self._turnstiles[target]
 
     def tls_context(self, options: dict[str, t.Any]) -> ssl.SSLContext:
-        """One context for probes with the same TLS options. Raises ValueError for unusable files."""
+        """One context for probes with the same TLS options. Raises InvalidInput for unusable files."""
         key = tuple(options[name] for name in ("validate_certs", "ca_cert", "client_cert", "client_key"))
         if key not in self._contexts:
-            try:
-                context = ssl.create_default_context(cafile=options["ca_cert"])
-                if options["client_cert"]:
-                    context.load_cert_chain(options["client_cert"], options["client_key"])
-            except (OSError, ssl.SSLError) as error:
-                files = ", ".join(str(name) for name in key[1:] if name)
-                raise ValueError(f"the TLS files ({files}) cannot be used: {error}") from None
-            if not options["validate_certs"]:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            self._contexts[key] = context
+            self._contexts[key] = tls_context(options)
         return self._contexts[key]
 
     def kubernetes(self, options: dict[str, t.Any]) -> ApiSession:

@@ -15,7 +15,7 @@ import socket
 import time
 import typing as t
 
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
+from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError, missing_library
 from ansible_collections.sre.runbooks.plugins.module_utils._module import KUBERNETES_OPTIONS
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import Way
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
@@ -109,8 +109,8 @@ class PostgresqlQuestion(Check):
     async def ask(self) -> Reading:
         try:
             import psycopg
-        except ImportError:
-            return self.reading("unknown", "nothing", "the Python library psycopg is missing on this host")
+        except ImportError as error:
+            raise missing_library("psycopg", "psycopg 3.1 or newer", error) from None
         started = time.perf_counter()
         # What cannot be read makes the engine say "unknown".
         password = await asyncio.get_running_loop().run_in_executor(None, password_of, self._options)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.sre.runbooks.plugins.module_utils._curl import curl
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.blocking import BlockingCheck
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.curl import curl
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Option, Reading, text
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.password import PASSWORD, password_of, secret_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.client import PrometheusError, Server
 
@@ -21,8 +22,7 @@ if t.TYPE_CHECKING:
 ACCESS: dict[str, Option] = {
     "url": Option(text, required=True),
     "user": Option(text),
-    "password": Option(text, secret=True),
-    "password_file": Option(text),
+    **PASSWORD,
     "bearer_token": Option(text, secret=True),
     "bearer_token_file": Option(text),
     **TLS_OPTIONS,
@@ -46,11 +46,8 @@ class ServerCheck(BlockingCheck):
         self.server = self.open_at(options["url"])
 
     def look(self) -> Reading:
-        try:
-            self._password, self._token = self._secret("password"), self._secret("bearer_token")
-        except (OSError, UnicodeDecodeError) as error:
-            where, why = getattr(error, "filename", "with a secret"), getattr(error, "strerror", "no text")
-            return self.reading("unknown", "nothing", f"the file {where} cannot be read: {why}")
+        # What cannot be read makes the engine say "unknown".
+        self._password, self._token = password_of(self._options), secret_of(self._options, "bearer_token")
         try:
             return self.judge(self.open_at(self._options["url"]))
         except PrometheusError as error:
@@ -72,10 +69,3 @@ class ServerCheck(BlockingCheck):
             return server
         except InvalidInput as error:
             raise ValueError(f"{error.message}; expected: {error.expected}") from None
-
-    def _secret(self, name: str) -> str | None:
-        path = self._options[f"{name}_file"]
-        if not path:
-            return t.cast("str | None", self._options[name])
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()

@@ -17,6 +17,7 @@ import time
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration, parse_duration
+from ansible_collections.sre.runbooks.plugins.module_utils._curl import curl, patience
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.conversation import Conversation, Misunderstanding
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
     Check,
@@ -60,7 +61,9 @@ class WebsocketCheck(Check):
             self.expected += f", left open for {format_duration(options['hold'])} without traffic"
         upgrade = "-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13'"
         key = base64.b64encode(b"\0" * 16).decode("ascii")
-        self.hint = f"curl -sv --http1.1 -m 10 {upgrade} -H 'Sec-WebSocket-Key: {key}' {shlex.quote(self._url)}"
+        before, flags = curl(options)
+        command = f"{before}curl -sv --http1.1{flags} {patience(options)} {upgrade} -H 'Sec-WebSocket-Key: {key}'"
+        self.hint = f"{command} {shlex.quote(self._url)}"
 
     async def ask(self) -> Reading:
         key = base64.b64encode(os.urandom(16)).decode("ascii")

@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
-import ssl
 import typing as t
 
 from ansible.module_utils.basic import env_fallback
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_duration
-from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
+from ansible_collections.sre.runbooks.plugins.module_utils._curl import curl
 from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.client import Server
+from ansible_collections.sre.runbooks.plugins.module_utils._secret_file import secret_in
+from ansible_collections.sre.runbooks.plugins.module_utils._tls import tls_context
 
 PROMETHEUS_OPTIONS: dict[str, t.Any] = {
     "url": {"type": "str", "required": True, "fallback": (env_fallback, ["SRE_RUNBOOKS_PROMETHEUS_URL"])},
@@ -32,41 +33,19 @@ PROMETHEUS_OPTIONS: dict[str, t.Any] = {
 
 def server_of(params: dict[str, t.Any]) -> Server:
     """Nothing is asked yet. Raises InvalidInput for a bad URL and for files that cannot be used."""
-    return Server(
+    server = Server(
         params["url"],
         params["user"] or None,
         _secret(params, "password"),
         _secret(params, "bearer_token"),
-        _context(params) if params["url"].startswith("https:") else None,
+        tls_context(params) if params["url"].startswith("https:") else None,
         max(0.1, parse_duration(params["timeout"])),
     )
+    server.before, server.flags = curl(params)
+    return server
 
 
 def _secret(params: dict[str, t.Any], name: str) -> str | None:
+    """A file counts more than what may only come from the environment."""
     path = params[f"{name}_file"]
-    if not path:
-        return params[name] or None
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            f"the file of {name} cannot be read",
-            expected=f"a readable file {path}",
-            found=getattr(error, "strerror", None) or "no text",
-            next_command=f"ls -l {path}",
-        ) from None
-
-
-def _context(params: dict[str, t.Any]) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=params["ca_cert"])
-        if params["client_cert"]:
-            context.load_cert_chain(params["client_cert"], params["client_key"])
-    except (OSError, ssl.SSLError) as error:
-        files = ", ".join(str(params[name]) for name in ("ca_cert", "client_cert", "client_key") if params[name])
-        raise InvalidInput("the TLS files cannot be used", expected="PEM files", found=f"{files}: {error}") from None
-    if not params["validate_certs"]:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return secret_in(path, f"{name}_file") if path else params[name] or None

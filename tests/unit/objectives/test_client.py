@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import contextlib
+import pathlib
 import socket
 import threading
 
 import pytest
 
+from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.access import PROMETHEUS_OPTIONS, server_of
 from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.client import PrometheusError, Server
 
 
@@ -49,3 +51,13 @@ def test_what_is_asked_by_hand_waits_no_longer_than_we_do() -> None:
     assert server.command("/api/v1/targets") == "curl -sS http://127.0.0.1:9/api/v1/targets -m 5"
     # 0 would be for ever.
     assert Server("http://127.0.0.1:9", timeout=0.2).command("/api/v1/targets").endswith(" -m 1")
+
+
+def test_what_a_module_says_to_ask_is_let_in_as_the_module_was(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("hunter2\n")
+    nothing = {**dict.fromkeys(PROMETHEUS_OPTIONS), "url": "http://127.0.0.1:9", "timeout": "30s"}
+    asked = server_of({**nothing, "bearer_token_file": str(path), "ca_cert": "/etc/ca.pem"}).command("/x")
+    assert f'"$(cat {path})" | curl -sS -K - --cacert /etc/ca.pem http://127.0.0.1:9/x' in asked
+    assert "hunter2" not in asked
+    assert server_of({**nothing, "user": "me", "validate_certs": False}).command("/x").startswith("curl -sS -u me -k ")

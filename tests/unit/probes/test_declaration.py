@@ -177,7 +177,7 @@ def test_a_hint_of_postgresql_works_when_pasted(tmp_path: pathlib.Path) -> None:
     assert "PGPASSWORD" not in declared(kind="postgresql", password="hunter2").check.hint
 
 
-@pytest.mark.parametrize("kind", ["prometheus", "promql", "elasticsearch", "http"])
+@pytest.mark.parametrize("kind", ["prometheus", "promql", "elasticsearch", "http", "websocket"])
 def test_a_hint_of_curl_lets_in_who_pastes_it(kind: str, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "pass word"
     path.write_text("hunter2\n")
@@ -187,7 +187,7 @@ def test_a_hint_of_curl_lets_in_who_pastes_it(kind: str, tmp_path: pathlib.Path)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
     def pasted(**options: t.Any) -> tuple[list[str], str]:
-        hint = declared(kind=kind, **GOOD[kind], **options).check.hint
+        hint = declared(kind=kind, **{**GOOD[kind], **options}).check.hint
         done = subprocess.run(
             ["sh", "-c", hint], env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=True
         )

@@ -140,6 +140,13 @@ def test_postgresql_without_a_server(ask: Ask, tmp_path: pathlib.Path) -> None:
     assert missing.outcome == "unknown"
 
 
+def test_postgresql_without_the_library_is_unknown(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    reading = ask("postgresql").reading
+    assert (reading.outcome, reading.hint) == ("unknown", "ansible-playbook sre.runbooks.prepare_hosts")
+    assert "psycopg cannot be imported" in reading.message
+
+
 def test_postgresql_that_hangs_is_given_up_in_time(ask: Ask) -> None:
     with silent_listener() as port:
         started = time.monotonic()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How curl is let in where a probe is: for next commands, which everybody may read."""
+"""How curl is let in where a probe or a module is: for next commands, which everybody may read."""
 
 from __future__ import annotations
 

@@ -44,6 +44,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration, now
 from ansible_collections.sre.runbooks.plugins.module_utils._repository.repository import open_repository
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.interrupted import close_own
+from ansible_collections.sre.runbooks.plugins.module_utils._words import shortened
 from ansible_collections.sre.runbooks.plugins.plugin_utils.commands import current_invocation
 
 _COLLECTION = "sre.runbooks."
@@ -74,8 +75,7 @@ def detail_of(result: t.Mapping[str, t.Any], outcome: str) -> str:
         # What was expected, found and is next stands in the run's findings, whole; here it would only be cut off.
         message = error.get("message") if isinstance(error, dict) else None
         lines = str(message or result.get("msg") or "").strip().splitlines()
-        text = lines[0] if lines else ""
-        return text if len(text) <= _LONGEST_DETAIL else text[: _LONGEST_DETAIL - 1] + "…"
+        return shortened(lines[0] if lines else "", _LONGEST_DETAIL)
     point = result.get("recovery_point")
     return str(point.get("point_id") or "") if isinstance(point, dict) else ""
 

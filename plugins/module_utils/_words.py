@@ -21,6 +21,11 @@ def said(error: BaseException | str) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
+def shortened(text: str, longest: int) -> str:
+    """The text; of one that is longer, the beginning."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def masked(text: str, secrets: t.Iterable[str]) -> str:
     """Without any of the secrets, of which the longest come first. Give it all of a text: half of one is not known."""
     for secret in secrets:

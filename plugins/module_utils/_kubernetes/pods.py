@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_time
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.workloads import condition
+from ansible_collections.sre.runbooks.plugins.module_utils._words import shortened
 
 Object = t.Mapping[str, t.Any]
 
@@ -145,4 +146,4 @@ def _stays(pod: Object, late_s: float) -> str:
 
 def _cut(message: t.Any) -> str:
     line = " ".join(str(message or "").split())
-    return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
+    return shortened(line, _LONGEST_MESSAGE)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.sre.runbooks.plugins.module_utils._words import shortened
+
 _STEP = re.compile(r"\.?([A-Za-z0-9_\-]+)|\[(-?\d+)\]|\[\"([^\"]*)\"\]|\['([^']*)'\]")
 
 
@@ -79,5 +81,4 @@ def at_path(document: t.Any, steps: t.Sequence[str | int]) -> t.Any:
 
 def shown(value: t.Any, limit: int = 200) -> str:
     """A value in a message: short, and on one line."""
-    line = repr(value)
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return shortened(repr(value), limit)

@@ -14,6 +14,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     run_title,
     verdict_title,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._words import shortened
 
 #: The version of what is sent.
 FORMAT = 1
@@ -72,5 +73,4 @@ def _changes(previous: t.Mapping[str, t.Any] | None) -> list[str]:
 
 
 def _short(text: str) -> str:
-    text = printable(text)
-    return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"
+    return shortened(printable(text), _TEXT_LIMIT)

@@ -13,10 +13,12 @@ import dataclasses
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
-from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted, shortened
 
 #: From the worst to the best.
 VERDICTS = ("failed", "missed", "unknown", "met")
+#: How a probe of a report can have ended.
+PROBE_OUTCOMES = ("ok", "warning", "failed", "unknown")
 #: Engines that hold no data of their own: no RPO applies to them, and only a rebuild has to bring them back.
 STATELESS_ENGINES = ("service",)
 #: Engines that archive all the time: their recovery points only say where a restore begins, and nothing of what it loses.
@@ -154,7 +156,7 @@ def _why(message: str) -> str:
     """What went wrong, without what was expected, found, and is to be done; that is a finding of its own."""
     first = message.split("; expected: ")[0].split("; found: ")[0].split("; next: ")[0]
     first = " ".join(first.split())
-    return (first if len(first) <= _WHY_LIMIT else first[: _WHY_LIMIT - 1] + "…") or "it ended without saying why"
+    return shortened(first, _WHY_LIMIT) or "it ended without saying why"
 
 
 def judge_cut_off(

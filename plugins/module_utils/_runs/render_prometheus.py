@@ -13,7 +13,7 @@ import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_time
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import VERDICTS
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import PROBE_OUTCOMES, VERDICTS
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.service_objectives import OUTCOMES
 
 _PREFIX = "sre_runbooks_"
@@ -38,7 +38,6 @@ _HELP = {
     "objective_coverage_ratio": "Part of the window that there are data for.",
     "objective_burn_rate": "How many times faster than allowed the budget is spent, over the longer window of a pair.",
 }
-_PROBE_OUTCOMES = ("ok", "warning", "failed", "unknown")
 _SAMPLE = re.compile(rf"{_PREFIX}([a-z_]+)\{{(.*)\}} \S+")
 _LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 
@@ -137,7 +136,7 @@ def _component(figures: _Figures, component: t.Mapping[str, t.Any]) -> None:
         figures.add("probe_success", float(probe["outcome"] in ("ok", "warning")), **labels)
         figures.add("probe_duration_seconds", probe["duration_s"], **labels)
     outcomes = [probe["outcome"] for probe in component["probes"]]
-    for outcome in _PROBE_OUTCOMES if outcomes else ():
+    for outcome in PROBE_OUTCOMES if outcomes else ():
         figures.add("probes", outcomes.count(outcome), component=name, outcome=outcome)
     disabled = component.get("probes_disabled", {})
     if disabled:

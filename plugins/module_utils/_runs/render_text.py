@@ -27,6 +27,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     verdict_title,
     verdict_word,
 )
+from ansible_collections.sre.runbooks.plugins.module_utils._words import shortened
 
 _HEADINGS = ("component", "RPO", "measured", "RTO", "measured", "rows lost", "proof", "verdict")
 _FINDINGS_SHOWN = 25
@@ -50,7 +51,7 @@ def summary_lines(
         f"{printable(run_title(report))}: {verdict_title(report).lower()}",
     ]
     if report["verdict_reason"]:
-        lines[-1] += f" ({_shortened(printable(report['verdict_reason']))})"
+        lines[-1] += f" ({shortened(printable(report['verdict_reason']), _LINE_LIMIT)})"
     lines[-1] += f" in {duration_text(report['duration_s'])}"
     said = {finding["text"] for finding in report["findings"]}
     for component in report["components"]:
@@ -105,12 +106,8 @@ def _finding_lines(finding: t.Mapping[str, t.Any]) -> list[str]:
         text = f"{finding['component']}: {text}"
     first, *parts = _PARTS.split(text)
     # A command that is cut off is none.
-    said = [part if part.startswith("next: ") else _shortened(part) for part in parts]
-    return [f"{finding['severity']}: {_shortened(first)}", *(f"  {part}" for part in said)]
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LINE_LIMIT else text[: _LINE_LIMIT - 1] + "…"
+    said = [part if part.startswith("next: ") else shortened(part, _LINE_LIMIT) for part in parts]
+    return [f"{finding['severity']}: {shortened(first, _LINE_LIMIT)}", *(f"  {part}" for part in said)]
 
 
 def _row(component: t.Mapping[str, t.Any], kind: str) -> tuple[str, ...]:

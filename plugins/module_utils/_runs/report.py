@@ -23,6 +23,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.measure import 
     measure_rto,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import (
+    PROBE_OUTCOMES,
     judge_component,
     judge_cut_off,
     runbook_kind,
@@ -41,7 +42,6 @@ if t.TYPE_CHECKING:
 
 #: The version of report.json.
 REPORT_FORMAT = 1
-PROBE_OUTCOMES = ("ok", "warning", "failed", "unknown")
 _LOST_ROWS_SHOWN = 1000
 _TEXT_LIMIT = 4000
 

@@ -17,7 +17,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     printable,
     worst_first,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted, shortened
 
 _CHANGES_SHOWN = 20
 #: Of each component; a check that is well needs no page of "ok".
@@ -93,5 +93,4 @@ def _found(probe: t.Mapping[str, t.Any]) -> str:
 
 
 def _short(text: str, limit: int = _TEXT_LIMIT) -> str:
-    text = printable(text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return shortened(printable(text), limit)

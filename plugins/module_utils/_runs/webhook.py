@@ -23,6 +23,7 @@ import urllib.request
 
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import printable
+from ansible_collections.sre.runbooks.plugins.module_utils._words import shortened
 
 #: Seconds before the second attempt; doubled for each further one.
 _PAUSE_S = 1.0
@@ -147,4 +148,4 @@ def _first_line(answer: bytes, request: urllib.request.Request) -> str:
     for secret in sorted({*asked, *carried}, key=len, reverse=True):
         if len(secret) >= _SECRET_LENGTH:
             line = line.replace(secret, "…")
-    return line if len(line) <= _LINE_LIMIT else line[: _LINE_LIMIT - 1] + "…"
+    return shortened(line, _LINE_LIMIT)

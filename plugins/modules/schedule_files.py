@@ -235,7 +235,7 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ansible_collections.sre.runbooks.plugins.module_utils._module import run_module
 from ansible_collections.sre.runbooks.plugins.module_utils._schedules.asked import FOLDERS, asked_files, asked_place
-from ansible_collections.sre.runbooks.plugins.module_utils._schedules.files import bring_about, compare
+from ansible_collections.sre.runbooks.plugins.module_utils._schedules.files import bring_about, find_ours
 from ansible_collections.sre.runbooks.plugins.module_utils._schedules.table import Known, parse_table
 from ansible_collections.sre.runbooks.plugins.module_utils._schedules.zones import check_zone
 
@@ -249,7 +249,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         module.warn(
             f"nobody has looked whether there is a timezone {place.timezone}: this host has no database of them (tzdata)"
         )
-    wanted = asked_files(params, entries, place)
+    after = asked_files(params, entries, place)
     not_passed_on = sorted(
         name for name, value in os.environ.items() if value and name.startswith(("SRE_RUNBOOKS_", "ANSIBLE_"))
     )
@@ -261,7 +261,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             + "; next: put what the inventory reads of them where the runs get it (docs/schedules.md, section Environment variables)"
         )
     folders = [folder for folders in FOLDERS.values() for folder in folders]
-    before, after = compare(params["path"], wanted, folders, place.mark)
+    before = find_ours(params["path"], after, folders, place.mark)
     different = sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
     fresh = not os.path.isdir(params["path"])
     if different and not module.check_mode:

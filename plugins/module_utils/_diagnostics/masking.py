@@ -16,7 +16,8 @@ import re
 import typing as t
 import urllib.parse
 
-MASK = "********"
+from ansible_collections.sre.runbooks.plugins.module_utils._words import MASK
+
 #: Shorter values would be found in every second word: they are masked only where a value stands.
 _SHORTEST = 4
 #: Of a secret that was cut off, so much is known as a part of it.

@@ -12,9 +12,9 @@ import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.desk import Desk
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.gathering import Collector
-from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.masking import MASK, speaks_of_a_secret
+from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.masking import speaks_of_a_secret
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql.client import address_from, connect
-from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
+from ansible_collections.sre.runbooks.plugins.module_utils._words import MASK, counted
 
 #: A server that has no connections left is looked at as well: its reserved ones are three.
 _SESSIONS = 2

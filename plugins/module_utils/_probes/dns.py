@@ -24,6 +24,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     boolean,
     choice,
     integer,
+    names,
     text,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import shown
@@ -252,8 +253,7 @@ def texts(value: t.Any) -> tuple[str, ...]:
 
 def servers(value: t.Any) -> tuple[str, ...]:
     """A list, or separated by commas."""
-    items = value if isinstance(value, (list, tuple)) else str(value).split(",")
-    found = tuple(text(item).strip() for item in items if text(item).strip())
+    found = names(value)
     for server in found:
         _place(server)
     return found

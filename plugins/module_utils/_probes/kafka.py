@@ -35,7 +35,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.kafka_judgeme
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.password import PASSWORD, password_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
-from ansible_collections.sre.runbooks.plugins.module_utils._words import said
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted, said
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
@@ -219,7 +219,7 @@ def _topic(item: t.Mapping[str, t.Any]) -> Topic:
 
 
 def _in_words(options: dict[str, t.Any]) -> str:
-    parts = [f"at least {options['minimum']} broker{'' if options['minimum'] == 1 else 's'}, a controller"]
+    parts = [f"at least {counted(options['minimum'], 'broker')}, a controller"]
     parts.append("every partition with a leader and all its replicas in sync")
     if options["groups"]:
         limit = options["lag_limit"] if options["lag_limit"] is not None else options["lag_warning"]

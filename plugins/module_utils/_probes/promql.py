@@ -10,6 +10,7 @@ where one is expected, which are named.
 
 from __future__ import annotations
 
+import math
 import statistics
 import typing as t
 
@@ -26,7 +27,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.disk import p
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import shown
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.prometheus_access import ACCESS, ServerCheck
 from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.client import Series, Server
-from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.judging import not_finite, only_one
+from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.judging import only_one
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
@@ -60,9 +61,10 @@ class PromqlCheck(ServerCheck):
         if many is not None:
             wrong = "a range and not a value: choose one, such as max_over_time(…)"
             return self.reading("unknown", f"{counted(len(many.points), 'sample')} of {many.name}", wrong)
-        usable = [one for one in series if not not_finite(one.points[0][1])]
+        # NaN is no value, and infinity none that a limit could be compared with in earnest.
+        usable = [one for one in series if math.isfinite(one.points[0][1])]
         if not usable or (self._which != "any" and len(usable) < len(series)):
-            odd = next(one for one in series if not_finite(one.points[0][1]))
+            odd = next(one for one in series if not math.isfinite(one.points[0][1]))
             value = f"{odd.points[0][1]:g}"
             return self.reading("unknown", value, f"the value of {odd.name} is no number: {value}")
         if self._weeks is None:
@@ -96,7 +98,7 @@ class PromqlCheck(ServerCheck):
             around = moment - week * _WEEK_S + 1800
             found = server.query(f"avg_over_time(({self._expression})[1h:1m])", around)
             former += [series.points[0][1] for series in found if len(found) == 1]
-        former = [past for past in former if not not_finite(past)]
+        former = [past for past in former if math.isfinite(past)]
         values: dict[str, t.Any] = {"value": value, "former": former}
         if len(former) * 2 < weeks or not former:
             message = f"only {len(former)} of {counted(weeks, 'former week')} have a value"

@@ -29,7 +29,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings impo
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.password import PASSWORD, password_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.redis_judgement import judge, measured, values_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
-from ansible_collections.sre.runbooks.plugins.module_utils._words import said
+from ansible_collections.sre.runbooks.plugins.module_utils._words import counted, said
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session
@@ -153,7 +153,7 @@ def _in_words(options: dict[str, t.Any]) -> str:
     if options["sample"]:
         parts.append(f"at most {options['evictions']:g} evictions a second")
     if options["replicas"]:
-        parts.append(f"at least {options['replicas']} replicas in step")
+        parts.append(f"at least {counted(options['replicas'], 'replica')} in step")
     parts.append(f"replication that lags at most {format_duration(options['lag_limit'])}")
     if options["save_age"] is not None:
         parts.append(f"changes saved within {format_duration(options['save_age'])}")

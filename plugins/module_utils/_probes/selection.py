@@ -134,13 +134,13 @@ def select(
                 next_command="write the reason to health_probes_disabled in the inventory, then:"
                 " the same command without -e health_probes_disabled",
             )
-    meant = _matches(names, checklist["components"])
+    about = _matches(names, checklist["components"])
     # A probe of the checklist's own that names its component is asked of it, whatever else the checklist is about.
-    own = [probe for probe in checklist["probes"] if (probe["component"] in names if probe.get("component") else meant)]
+    own = [probe for probe in checklist["probes"] if (probe["component"] in names if probe.get("component") else about)]
     asked = [
         probe
         for probe in probes
-        if meant
+        if about
         and _matches([str(probe.get("kind"))], checklist["kinds"])
         and _matches([str(probe.get("name"))], checklist["names"])
     ] + own

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import typing as t
 
@@ -36,8 +35,3 @@ def only_one(series: t.Sequence[Series]) -> str | None:
     names = ", ".join(one.name for one in series[:_SHOWN])
     more = f" and {len(series) - _SHOWN} more" if len(series) > _SHOWN else ""
     return f"{counted(len(series), 'series', 'series')} where one is expected: {names}{more}"
-
-
-def not_finite(value: float) -> bool:
-    """NaN is no value, and infinity none that a limit could be compared with in earnest."""
-    return math.isnan(value) or math.isinf(value)

@@ -64,7 +64,6 @@ _OTHERS = [
         rf"runs/{_RUN}/(report\.(json|md|html|junit\.xml|prom)|diagnostics/diagnostics\.tar\.gz)",
         r"control/probes/.+",
         r"pgbackrest/.+",
-        r"control/probes/.+",
     )
 ]
 

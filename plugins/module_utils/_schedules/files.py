@@ -16,11 +16,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils._whole_file import wr
 _LIMIT = 1024 * 1024
 
 
-def compare(
-    top: str, wanted: t.Mapping[str, str], folders: t.Sequence[str], mark: str
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Name → content of our files that are there, and of those that have to be.
+def find_ours(top: str, wanted: t.Collection[str], folders: t.Sequence[str], mark: str) -> dict[str, str]:
+    """Name → content of our files that are there.
 
+    :arg wanted: the names of those that have to be.
     :arg folders: the folders of ``top`` in which files of ours that nobody wants are seen as well.
     :arg mark: the first line of a file that is ours.
     :raises Refused: where a file that is not ours, or that cannot be read, is in the way.
@@ -59,7 +58,7 @@ def compare(
                 found=path,
                 next_command="move it elsewhere, then: the same command",
             )
-    return before, dict(wanted)
+    return before
 
 
 def bring_about(top: str, before: t.Mapping[str, str], wanted: t.Mapping[str, str]) -> None:

@@ -16,8 +16,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics import g
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.alerts import ALERTS, collectors_for
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.desk import Desk, bounded
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.gathering import Collector, Gathered, gather
-from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.masking import MASK, Masker
+from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.masking import Masker
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
+from ansible_collections.sre.runbooks.plugins.module_utils._words import MASK
 
 
 def run(

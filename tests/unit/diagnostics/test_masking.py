@@ -15,7 +15,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.masking import MASK, Masker
+from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.masking import Masker
+from ansible_collections.sre.runbooks.plugins.module_utils._words import MASK
 
 #: Nothing that a rule needs to end a value, and unlike any word of a template.
 PLAIN = st.text(string.ascii_letters + string.digits + "_!#%*+-./?^~@$", min_size=6, max_size=40).map(

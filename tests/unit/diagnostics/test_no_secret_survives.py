@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics import bundle, log_files
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.desk import Desk
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.gathering import Collector, gather
-from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.masking import MASK, Masker
+from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.masking import Masker
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.part import Part, pack
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.prometheus import Prometheus
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import EngineError
 from ansible_collections.sre.runbooks.plugins.module_utils._prometheus.access import PROMETHEUS_OPTIONS
+from ansible_collections.sre.runbooks.plugins.module_utils._words import MASK
 
 #: Unlike any word of what stands around it.
 SECRET = st.text(string.ascii_letters + string.digits, min_size=6, max_size=30).map(lambda text: f"Zq9{text}")

@@ -12,7 +12,6 @@ import dataclasses
 import os
 import pathlib
 import secrets
-import shutil
 import subprocess
 import typing as t
 
@@ -20,6 +19,7 @@ import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
+from tests.servers.daemon import server_directory, serving
 from tests.servers.deadline import wait_for
 from tests.servers.s3 import program
 from tools.local_environment import free_port
@@ -73,17 +73,15 @@ class KafkaCluster:
 def running_kafka() -> collections.abc.Iterator[KafkaCluster]:
     """A new cluster in which both brokers are registered; stopped and deleted at the end."""
     launcher = program("kafka")
-    user = place.server_user()
-    directory = place.make_directory(user, "srk-")
     controller, first, second, *secured = (free_port() for _ in range(5))
     password = secrets.token_hex(12)
-    processes: list[subprocess.Popen[bytes]] = []
-    try:
+    with server_directory("srk-") as (directory, user), contextlib.ExitStack() as brokers:
+        files = [os.path.join(directory, f"{number}.properties") for number in (1, 2)]
         for number, port in ((1, first), (2, second)):
             settings = _settings(
                 directory, number, {"PLAINTEXT": port, "SECURED": secured[number - 1]}, controller, password
             )
-            path = pathlib.Path(directory, f"{number}.properties")
+            path = pathlib.Path(files[number - 1])
             path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
             place.give(str(path), user)
         _process.run(
@@ -94,34 +92,21 @@ def running_kafka() -> collections.abc.Iterator[KafkaCluster]:
                 "-t",
                 _CLUSTER,
                 "-c",
-                os.path.join(directory, "1.properties"),
+                files[0],
             ],
             "formatting the controller's directory",
             user=user,
             cwd="/",
         )
         _format(os.path.join(directory, "data-2"), 2, user)
-        for number in (1, 2):
-            with open(os.path.join(directory, f"log-{number}"), "wb") as log:
-                processes.append(
-                    subprocess.Popen(
-                        [launcher, "kafka.Kafka", os.path.join(directory, f"{number}.properties")],
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        cwd="/",
-                        preexec_fn=_process.child_setup(user),
-                    )
-                )
+        processes = [
+            brokers.enter_context(serving([launcher, "kafka.Kafka", settings_file], directory, user, f"log-{number}"))
+            for number, settings_file in enumerate(files, start=1)
+        ]
         servers = [f"127.0.0.1:{port}" for port in (first, second)]
         cluster = KafkaCluster(servers, [f"127.0.0.1:{port}" for port in secured], password, processes)
         _wait(cluster, directory)
         yield cluster
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _format(data: str, number: int, user: str | None) -> None:

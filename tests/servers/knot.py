@@ -18,9 +18,7 @@ import dns.message
 import dns.query
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
-from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
-from tests.servers.deadline import wait_for
+from tests.servers.daemon import server_directory, serving, wait_until_it
 from tools.local_environment import free_port
 
 
@@ -43,11 +41,9 @@ def name_server(zones: dict[str, str]) -> collections.abc.Iterator[NameServer]:
     program = shutil.which("knotd") or shutil.which("knotd", path="/usr/sbin")
     if program is None:
         pytest.skip("no knotd on this machine")
-    user = place.server_user()
-    directory = pathlib.Path(place.make_directory(user, "srk-"))
     port = free_port()
-    process = None
-    try:
+    with server_directory("srk-") as (path, user):
+        directory = pathlib.Path(path)
         for zone, records in zones.items():
             (directory / f"{zone}.zone").write_text(records)
         listed = "".join(f"  - domain: {zone}\n    file: {directory}/{zone}.zone\n" for zone in zones)
@@ -57,29 +53,14 @@ def name_server(zones: dict[str, str]) -> collections.abc.Iterator[NameServer]:
             f"  kasp-db-max-size: 10M\n  timer-db-max-size: 10M\n  catalog-db-max-size: 10M\n"
             f"log:\n  - target: stderr\n    any: info\nzone:\n{listed}"
         )
-        with open(directory / "log", "wb") as log:
-            process = subprocess.Popen(
-                [program, "-c", str(directory / "knot.conf")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=child_setup(user),
+        with serving([program, "-c", str(directory / "knot.conf")], path, user) as process:
+            server = NameServer(port, directory, process)
+            zone = dns.message.make_query(next(iter(zones)), "SOA")
+            wait_until_it(
+                lambda: bool(dns.query.udp(zone, "127.0.0.1", 1, port).answer),
+                "knotd",
+                process,
+                path,
+                (dns.exception.DNSException, OSError),
             )
-        server = NameServer(port, directory, process)
-        wait_for(lambda: _answers(server, next(iter(zones))), "the name server")
-        yield server
-    finally:
-        if process is not None:
-            process.kill()
-            process.wait()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _answers(server: NameServer, zone: str) -> bool:
-    if server.process.poll() is not None:
-        log = (server.directory / "log").read_text(encoding="utf-8", errors="replace")
-        raise RuntimeError(f"knotd ended: {log[-2000:]}")
-    try:
-        return bool(dns.query.udp(dns.message.make_query(zone, "SOA"), "127.0.0.1", 1, server.port).answer)
-    except (dns.exception.DNSException, OSError):
-        return False
+            yield server

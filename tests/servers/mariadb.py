@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.sre.runbooks.plugins.module_utils import _process
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
 from tests.servers.certificates import Certificates, make_certificates
-from tests.servers.deadline import wait_for
+from tests.servers.daemon import server_directory, serving, wait_until_it
 from tools.local_environment import free_port
 
 #: Tests need no durability, and not the memory of a production server.
@@ -88,12 +88,9 @@ def _system_tables() -> bytes:
 def running_mariadb(**settings: str) -> collections.abc.Iterator[MariadbServer]:
     """A new server that answers; ``settings`` as its options, with underscores. It offers TLS, and does not insist."""
     daemon = _program("mariadbd")
-    user = place.server_user()
-    directory = place.make_directory(user, "srm-")
     port, password = free_port(), secrets.token_hex(12)
-    data = os.path.join(directory, "data")
-    process = None
-    try:
+    with server_directory("srm-") as (directory, user):
+        data = os.path.join(directory, "data")
         certificates = make_certificates(os.path.join(directory, "tls"))
         place.give(certificates.key, user)
         os.mkdir(data)
@@ -126,23 +123,11 @@ def running_mariadb(**settings: str) -> collections.abc.Iterator[MariadbServer]:
             "ssl-ca": certificates.ca,
             **{name.replace("_", "-"): value for name, value in settings.items()},
         }
-        with open(os.path.join(directory, "log"), "wb") as log:
-            process = subprocess.Popen(
-                [daemon, "--no-defaults", *(f"--{name}={value}" for name, value in options.items())],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                preexec_fn=_process.child_setup(user),
-            )
-        server = MariadbServer(port, password, directory, process, certificates)
-        _wait(server)
-        yield server
-    finally:
-        if process is not None:
-            process.kill()
-            process.wait()
-        shutil.rmtree(directory, ignore_errors=True)
+        command = [daemon, "--no-defaults", *(f"--{name}={value}" for name, value in options.items())]
+        with serving(command, directory, user) as process:
+            server = MariadbServer(port, password, directory, process, certificates)
+            _wait(server)
+            yield server
 
 
 def _wait(server: MariadbServer) -> None:
@@ -152,12 +137,11 @@ def _wait(server: MariadbServer) -> None:
         try:
             return server.execute("SELECT 1") == [(1,)]
         except pymysql.err.OperationalError as error:
-            if server.process.poll() is not None or error.args[0] not in _NOT_YET:
-                with open(os.path.join(server.directory, "log"), encoding="utf-8", errors="replace") as log:
-                    raise RuntimeError(f"mariadbd does not answer: {error} {log.read()[-2000:]}") from None
-            return False
+            if error.args[0] in _NOT_YET:
+                raise ConnectionError from None
+            raise
 
-    wait_for(answers, "mariadbd")
+    wait_until_it(answers, "mariadbd", server.process, server.directory, (ConnectionError,))
 
 
 @pytest.fixture(scope="module")

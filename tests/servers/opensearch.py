@@ -12,7 +12,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import typing as t
 import urllib.request
@@ -20,8 +19,7 @@ import urllib.request
 import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
-from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
-from tests.servers.deadline import wait_for
+from tests.servers.daemon import server_directory, serving, wait_until_it
 from tests.servers.s3 import program
 from tools.local_environment import free_port
 
@@ -58,11 +56,8 @@ class OpensearchServer:
 def running_opensearch() -> collections.abc.Iterator[OpensearchServer]:
     """A new node that answers; stopped and deleted at the end."""
     launcher = program("opensearch")
-    user = place.server_user()
-    directory = place.make_directory(user, "sro-")
     port = free_port()
-    process = None
-    try:
+    with server_directory("sro-") as (directory, user):
         for name in ("data", "logs", "tmp"):
             os.mkdir(os.path.join(directory, name))
             place.give(os.path.join(directory, name), user)
@@ -87,36 +82,17 @@ def running_opensearch() -> collections.abc.Iterator[OpensearchServer]:
             path = pathlib.Path(directory, name)
             path.write_text(content, encoding="utf-8")
             place.give(str(path), user)
-        with open(os.path.join(directory, "log"), "wb") as log:
-            process = subprocess.Popen(
-                [launcher, directory],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                preexec_fn=child_setup(user),
+        with serving([launcher, directory], directory, user) as process:
+            server = OpensearchServer(f"http://127.0.0.1:{port}", directory, process)
+            wait_until_it(
+                lambda: bool(server.call("GET", "/_cluster/health")["status"] == "green"),
+                "OpenSearch",
+                process,
+                directory,
+                (OSError,),
+                180,
             )
-        server = OpensearchServer(f"http://127.0.0.1:{port}", directory, process)
-        _wait(server)
-        yield server
-    finally:
-        if process is not None:
-            process.kill()
-            process.wait()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _wait(server: OpensearchServer) -> None:
-    def answers() -> bool:
-        try:
-            return bool(server.call("GET", "/_cluster/health")["status"] == "green")
-        except OSError:
-            if server.process.poll() is not None:
-                with open(os.path.join(server.directory, "log"), encoding="utf-8", errors="replace") as log:
-                    raise RuntimeError(f"OpenSearch ended: {log.read()[-3000:]}") from None
-            return False
-
-    wait_for(answers, "OpenSearch", 180)
+            yield server
 
 
 @pytest.fixture(scope="module")

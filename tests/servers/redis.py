@@ -18,8 +18,8 @@ import typing as t
 import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils._postgresql import place
-from ansible_collections.sre.runbooks.plugins.module_utils._process import child_setup
 from tests.servers.certificates import Certificates, make_certificates
+from tests.servers.daemon import server_directory, serving, wait_until_it
 from tests.servers.deadline import wait_for
 from tools.local_environment import free_port
 
@@ -58,11 +58,8 @@ def running_redis(*arguments: str, tls: bool = False) -> collections.abc.Iterato
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server on this machine")
-    user = place.server_user()
-    directory = place.make_directory(user, "srr-")
     port, password = free_port(), secrets.token_hex(12)
-    process = None
-    try:
+    with server_directory("srr-") as (directory, user):
         settings = {"dir": directory, "requirepass": password, "masterauth": password, "save": "", "bind": "127.0.0.1"}
         settings.update(port="0" if tls else str(port), unixsocket=os.path.join(directory, "s"), unixsocketperm="777")
         certificates = make_certificates(os.path.join(directory, "tls")) if tls else None
@@ -75,23 +72,10 @@ def running_redis(*arguments: str, tls: bool = False) -> collections.abc.Iterato
             file.writelines(f'{key} "{value}"\n' for key, value in settings.items())
         place.give(path, user)
         os.chmod(directory, 0o755)
-        with open(os.path.join(directory, "log"), "wb") as log:
-            process = subprocess.Popen(
-                [program, path, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                preexec_fn=child_setup(user),
-            )
-        server = RedisServer(port, password, directory, process, certificates)
-        _wait(server)
-        yield server
-    finally:
-        if process is not None:
-            process.kill()
-            process.wait()
-        shutil.rmtree(directory, ignore_errors=True)
+        with serving([program, path, *arguments], directory, user) as process:
+            server = RedisServer(port, password, directory, process, certificates)
+            _wait(server)
+            yield server
 
 
 def follow(replica: RedisServer, primary: RedisServer) -> None:
@@ -104,16 +88,8 @@ def follow(replica: RedisServer, primary: RedisServer) -> None:
 def _wait(server: RedisServer) -> None:
     import redis
 
-    def answers() -> bool:
-        try:
-            return bool(server.command("PING"))
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-            if server.process.poll() is not None:
-                with open(os.path.join(server.directory, "log"), encoding="utf-8", errors="replace") as log:
-                    raise RuntimeError(f"redis-server ended: {log.read()[-2000:]}") from None
-            return False
-
-    wait_for(answers, "redis-server")
+    not_yet = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
+    wait_until_it(lambda: bool(server.command("PING")), "redis-server", server.process, server.directory, not_yet)
 
 
 @pytest.fixture(scope="module")

@@ -48,25 +48,11 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Write rules and alerts for an objective
+- name: Write rules and alerts for the objectives, such as in the example of sre.runbooks.objective_info
   sre.runbooks.objective_rules:
     path: "{{ directory }}/objectives.yml"
     test_path: "{{ directory }}/objectives_test.yml"
-    objectives:
-      - metadata:
-          name: flights_api_availability
-          labels: {component: flights_api, kind: availability}
-        spec:
-          service: flights
-          indicator:
-            spec:
-              ratioMetric:
-                good: http_requests_total{job="flights_api", code!~"5.."}
-                total: http_requests_total{job="flights_api"}
-          timeWindow:
-            - duration: 30d
-          objectives:
-            - target: 0.9995
+    objectives: "{{ objectives }}"
 """
 
 RETURN = r"""

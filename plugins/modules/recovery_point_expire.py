@@ -133,8 +133,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description:
-    - Every point with what happens to it, newest first; before anything was done. Those of what restores replaced follow.
+  description: Every point with what happens to it, newest first; before anything was done. Those of what restores replaced follow.
   returned: success
   type: list
   elements: dict

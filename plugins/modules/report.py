@@ -30,13 +30,11 @@ options:
         given here.
     type: str
   runbook:
-    description:
-      - Name of the runbook, for a run without a record.
+    description: Name of the runbook, for a run without a record.
     type: str
     default: runbook
   started:
-    description:
-      - When the run started (ISO 8601), for a run without a record.
+    description: When the run started (ISO 8601), for a run without a record.
     type: str
   report_dir:
     description:
@@ -153,13 +151,11 @@ options:
     type: dict
     default: {}
   scenario:
-    description:
-      - What is rehearsed or repaired, for the auditor, where M(sre.runbooks.run) was not told.
+    description: What is rehearsed or repaired, for the auditor, where M(sre.runbooks.run) was not told.
     type: str
     default: ""
   participants:
-    description:
-      - Who took part beside the operator, for the auditor.
+    description: Who took part beside the operator, for the auditor.
     type: list
     elements: str
     default: []

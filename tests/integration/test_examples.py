@@ -337,6 +337,8 @@ def own_variables(
     elif module == "objective_info":
         with running_prometheus() as prometheus:
             yield {"prometheus_url": prometheus.url}
+    elif module == "objective_rules":
+        yield {"objectives": examples("objective_info")[0]["sre.runbooks.objective_info"]["objectives"]}
     elif module == "recovery_point_rewrap":
         yield encrypted_for_an_old_key(world.root / "directory" / module)
     elif module == "postgresql_instance":

@@ -28,7 +28,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.disk import p
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import as_number, shown
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding, sum_up, with_hints
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import why
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import NotHttp, Response
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import NotHttp
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_request import request_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.password import PASSWORD, password_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
@@ -179,7 +179,10 @@ class ElasticsearchCheck(Check):
 
     async def _get(self, path: str, password: str | None, kind: type) -> t.Any:
         """The document. Raises _NoAnswer for any other answer."""
-        response = await self._fetch(self._request(path, password).data())
+        data = self._request(path, password).data()
+        response = await self._session.connections.use(
+            self._origin, self._context, lambda connection: connection.request(data, _BODY_LIMIT, False)
+        )
         where = path.partition("?")[0]
         if response.status in (401, 403):
             raise _NoAnswer(f"{where} is refused with status {response.status}", denied=response.status == 403)
@@ -195,28 +198,6 @@ class ElasticsearchCheck(Check):
         if not isinstance(document, kind):
             raise _NoAnswer(f"{where} answers something else: {shown(document, 100)}")
         return document
-
-    async def _fetch(self, data: bytes) -> Response:
-        connections = self._session.connections
-        connection = connections.take(self._origin)
-        if connection is not None:
-            try:
-                return await self._on(connection, data)
-            except OSError:
-                # The server may have closed a kept connection at the very moment of its use: not its failure.
-                if connection.received:
-                    raise
-        host, port, _, name = self._origin
-        return await self._on(await connections.open(host, port, self._context, name), data)
-
-    async def _on(self, connection: t.Any, data: bytes) -> Response:
-        try:
-            response = t.cast(Response, await connection.request(data, _BODY_LIMIT, False))
-        except BaseException:
-            connection.close()
-            raise
-        self._session.connections.give(self._origin, connection)
-        return response
 
     def _request(self, path: str, password: str | None) -> t.Any:
         rest = {"method": "GET", "request_body": None, "keep_alive": True, "password": password}

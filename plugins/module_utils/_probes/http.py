@@ -155,31 +155,13 @@ class HttpCheck(Check):
         return _Hop(request, request.data(), context, origin)
 
     async def _fetch(self, hop: _Hop, asked: _Asked) -> Response:
-        connections = self._session.connections
-        connection = connections.take(hop.origin) if hop.request.keep_alive else None
-        if connection is not None:
-            try:
-                return await self._on(connection, hop, asked)
-            except OSError:
-                # The server may have closed a kept connection at the very moment of its use: not its failure.
-                if connection.received or hop.request.method not in ("GET", "HEAD"):
-                    raise
-        host, port, _, name = hop.origin
-        return await self._on(await connections.open(host, port, hop.context, name), hop, asked)
-
-    async def _on(self, connection: HttpConnection, hop: _Hop, asked: _Asked) -> Response:
-        try:
+        async def ask(connection: HttpConnection) -> Response:
             if hop.context is not None and (self._days is not None or self._warning_days is not None):
                 asked.ends.append(_certificate_end(connection))
-            response = await connection.request(hop.data, _BODY_LIMIT, hop.request.method == "HEAD")
-        except BaseException:
-            connection.close()
-            raise
-        if hop.request.keep_alive:
-            self._session.connections.give(hop.origin, connection)
-        else:
-            connection.close()
-        return response
+            return await connection.request(hop.data, _BODY_LIMIT, hop.request.method == "HEAD")
+
+        again = hop.request.method in ("GET", "HEAD")
+        return await self._session.connections.use(hop.origin, hop.context, ask, hop.request.keep_alive, again)
 
     def _judge(self, response: Response, latency: float, asked: _Asked) -> Reading:
         measured = f"status {response.status} in {latency:.3f} s"

@@ -235,6 +235,48 @@ class Connections:
         else:
             connection.close()
 
+    async def use(
+        self,
+        origin: t.Any,
+        context: ssl.SSLContext | None,
+        ask: t.Callable[[HttpConnection], t.Awaitable[Response]],
+        keep: bool = True,
+        again: bool = True,
+    ) -> Response:
+        """What ``ask`` is answered on a kept connection or a new one.
+
+        :arg keep: whether it may be one that served others, and serve others after it.
+        :arg again: whether ``ask`` may be called once more, where a kept connection turns out to be closed.
+        """
+        connection = self.take(origin) if keep else None
+        if connection is not None:
+            try:
+                return await self._asked(origin, connection, ask, keep)
+            except OSError:
+                # The server may have closed a kept connection at the very moment of its use: not its failure.
+                if connection.received or not again:
+                    raise
+        host, port, _, name = origin
+        return await self._asked(origin, await self.open(host, port, context, name), ask, keep)
+
+    async def _asked(
+        self,
+        origin: t.Any,
+        connection: HttpConnection,
+        ask: t.Callable[[HttpConnection], t.Awaitable[Response]],
+        keep: bool,
+    ) -> Response:
+        try:
+            response = await ask(connection)
+        except BaseException:
+            connection.close()
+            raise
+        if keep:
+            self.give(origin, connection)
+        else:
+            connection.close()
+        return response
+
     async def open(self, host: str, port: int, context: ssl.SSLContext | None, name: str | None) -> HttpConnection:
         """Connect to the first address that answers. Raises OSError (ssl.SSLError included)."""
         _, connection = await self.connect(HttpConnection, host, port, context, name)

@@ -115,6 +115,15 @@ def test_connections_are_shared_and_closed_ones_replaced() -> None:
         assert {result.reading.outcome for result in results} == {"ok"}
 
 
+@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("POST", 1)])
+def test_what_may_have_done_something_is_not_asked_again(method: str, times: int) -> None:
+    with HttpServer() as server:
+        closed = {"kind": "http", "url": f"{server.url}/empty", "method": method}
+        _, result = ask_all([{"kind": "http", "url": server.url}, closed], concurrency=1)
+        assert result.reading.outcome == "failed"
+        assert sum(head.startswith(f"{method} /empty ".encode()) for head in server.requests) == times
+
+
 def test_what_nobody_asked_for_is_no_answer(server: HttpServer) -> None:
     declarations = [{"kind": "http", "url": server.url + path} for path in ("/extra", "/")] * 20
     results = ask_all(declarations, concurrency=1)

@@ -11,14 +11,13 @@ import urllib.parse
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_style import STYLE
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.markup import Html, tag
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.markup import Html, page, tag
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import moment_text, size_text
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.archive import Chapter, Index, Section
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _TONES = {"collected": "met", "partly": "missed", "failed": "failed", "late": "failed"}
 _SEVERITY_TONES = {"failure": "failed", "warning": "missed", "note": "unknown"}
 _OWN_STYLE = """
@@ -31,15 +30,6 @@ td:first-child { width: 34%; } td:nth-child(2), td:nth-child(3), th { white-spac
 def render_index_html(index: Index) -> str:
     """A page that loads nothing, runs nothing, and links to the files beside it."""
     title = f"Diagnostics · {index.environment} · {index.alert}"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("title", title),
-        # Ours, without any text from outside; it is not escaped, as a style sheet may not be.
-        tag("style", Html(STYLE + _OWN_STYLE)),
-    )
     top = tag(
         "div",
         tag("span", tag("b", "Diagnostics"), f" · environment {index.environment} · alert {index.alert}"),
@@ -47,7 +37,7 @@ def render_index_html(index: Index) -> str:
         class_="top",
     )
     body = tag("main", top, tag("h2", "At a glance"), _glance(index), [_chapter(one) for one in index.chapters])
-    return f"<!DOCTYPE html>\n{tag('html', head, tag('body', body), lang='en')}\n"
+    return page(title, STYLE + _OWN_STYLE, body)
 
 
 def _glance(index: Index) -> Html:

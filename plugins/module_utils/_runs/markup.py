@@ -10,6 +10,8 @@ import html
 import typing as t
 
 _EMPTY = frozenset({"meta", "br", "hr"})
+# A page loads nothing and runs nothing, whatever a component is called.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 class Html(str):
@@ -46,3 +48,17 @@ def join(children: Child) -> Html:
         # Control characters are no characters of HTML.
         return Html(html.escape("".join(char if char >= " " or char in "\n\t" else "\ufffd" for char in children)))
     return Html("".join(join(child) for child in children))
+
+
+def page(title: str, style: str, body: Child) -> str:
+    """A whole document. ``style`` is ours, without any text from outside: it is not escaped, as a style sheet may not be."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", name="generator", content="sre.runbooks"),
+        tag("title", title),
+        tag("style", Html(style)),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, tag('body', body), lang='en')}\n"

@@ -17,7 +17,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_health imp
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_objectives import component_card
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_style import STYLE
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_timeline import timeline_card
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.markup import Html, tag
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.markup import Html, page, tag
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     NOTHING,
     could_lose_rows,
@@ -40,23 +40,11 @@ _SEALS = {
 }
 _INTEGRITY_TONES = {"intact": "met", "damaged": "failed", "unknown": "unknown"}
 _ROWS_LISTED = 200
-# The page loads nothing and runs nothing, whatever a component is called.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def render_html(report: t.Mapping[str, t.Any]) -> str:
     words = (verdict_title(report), report["runbook"], report["environment"], part_text(report))
     title = " · ".join(word for word in words if word)
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="generator", content="sre.runbooks"),
-        tag("title", title),
-        # Ours, without any text from outside; it is not escaped, as a style sheet may not be.
-        tag("style", Html(STYLE)),
-    )
     cards = [component_card(component, report["kind"]) for component in report["components"]]
     findings = [tag("h2", "Findings"), findings_card(report["findings"])]
     # Who asks for the health wants to know what is wrong, and of other runbooks first how far they came.
@@ -78,7 +66,7 @@ def render_html(report: t.Mapping[str, t.Any]) -> str:
         _evidence(report),
         _footer(report),
     )
-    return f"<!DOCTYPE html>\n{tag('html', head, tag('body', body), lang='en')}\n"
+    return page(title, STYLE, body)
 
 
 def _top(report: t.Mapping[str, t.Any]) -> Html:

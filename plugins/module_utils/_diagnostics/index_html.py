@@ -10,6 +10,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_findings import findings_card
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.html_style import STYLE
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.markup import Html, page, tag
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import moment_text, size_text
@@ -19,7 +20,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.archive import Chapter, Index, Section
 
 _TONES = {"collected": "met", "partly": "missed", "failed": "failed", "late": "failed"}
-_SEVERITY_TONES = {"failure": "failed", "warning": "missed", "note": "unknown"}
 _OWN_STYLE = """
 a { color: var(--accent); }
 .items { list-style: none; } .items li { margin-bottom: 2px; }
@@ -41,14 +41,9 @@ def render_index_html(index: Index) -> str:
 
 
 def _glance(index: Index) -> Html:
-    lines = [_line(found["severity"], found["component"], found["text"]) for found in index.findings]
-    return tag("ul", lines or tag("li", tag("span"), tag("p", "Nothing stands out.")), class_="findings card")
-
-
-def _line(severity: str, component: str, text: str) -> Html:
-    return tag(
-        "li", tag("span", severity), tag("p", tag("b", component), f": {text}"), class_=_SEVERITY_TONES[severity]
-    )
+    if not index.findings:
+        return tag("p", "Nothing stands out.", class_="card allclear")
+    return findings_card(index.findings)
 
 
 def _chapter(chapter: Chapter) -> list[Html]:

@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.markdown_code import next_as_code
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import moment_text, printable, size_text
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.markdown_text import plain, said
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import moment_text, size_text
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.archive import Chapter, Index, Section
@@ -20,14 +19,14 @@ if t.TYPE_CHECKING:
 def render_index_markdown(index: Index) -> str:
     """Names and messages come from hosts and servers: nothing of them is taken for Markdown."""
     lines = [
-        f"# Diagnostics of {_plain(index.environment)} for {_plain(index.alert)}",
+        f"# Diagnostics of {plain(index.environment)} for {plain(index.alert)}",
         "",
-        f"{_plain(index.title)}, {moment_text(index.made)}",
+        f"{plain(index.title)}, {moment_text(index.made)}",
         "",
         "## At a glance",
         "",
     ]
-    found = [f"- **{one['severity']}** {_plain(one['component'])}: {_said(one['text'])}" for one in index.findings]
+    found = [f"- **{one['severity']}** {plain(one['component'])}: {said(one['text'])}" for one in index.findings]
     lines += found or ["Nothing stands out."]
     for chapter in index.chapters:
         lines += ["", *_chapter(chapter)]
@@ -35,27 +34,19 @@ def render_index_markdown(index: Index) -> str:
 
 
 def _chapter(chapter: Chapter) -> list[str]:
-    lines = [f"## {_plain(chapter.component)}", ""]
+    lines = [f"## {plain(chapter.component)}", ""]
     if chapter.problem:
-        return [*lines, _plain(chapter.problem)]
+        return [*lines, plain(chapter.problem)]
     took = format_duration(chapter.duration_s)
-    lines += [f"From {_plain(chapter.host)} in {took}.", "", "| what | became | took | items | missing |"]
+    lines += [f"From {plain(chapter.host)} in {took}.", "", "| what | became | took | items | missing |"]
     lines.append("|---|---|---|---|---|")
     return lines + [_row(section) for section in chapter.sections]
 
 
 def _row(section: Section) -> str:
     items = ", ".join(
-        f"{_plain(entry.path)} ({size_text(entry.kept)}{'; ' + _plain(entry.note) if entry.note else ''})"
+        f"{plain(entry.path)} ({size_text(entry.kept)}{'; ' + plain(entry.note) if entry.note else ''})"
         for entry in section.entries
     )
     took = format_duration(section.duration_s)
-    return f"| {_plain(section.title)} | {section.outcome} | {took} | {items} | {_plain(section.why)} |"
-
-
-def _said(text: str) -> str:
-    return next_as_code(printable(text), _plain)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>#|~!&])", r"\\\1", printable(text))
+    return f"| {plain(section.title)} | {section.outcome} | {took} | {items} | {plain(section.why)} |"

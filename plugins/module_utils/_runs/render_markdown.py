@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.markdown_code import code, next_as_code
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.markdown_text import plain, said
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import (
     NOTHING,
     burn_text,
@@ -36,10 +35,6 @@ _ROWS_LISTED = 100
 _STEPS_LISTED = 200
 _CHANGES_LISTED = 100
 _PROBES_LISTED = 500
-#: To its end a command, up to a space an address or a name that would be called; none has what ends code or a table's cell.
-_COPIED = re.compile(
-    r"\bansible-playbook [^`|]*?(?=[`|]|; |$)|[^\s`|(\u201c\"']*(?:://|@(?=\w)|\bwww\.)[^\s`|]*?(?=[.,;:)\u201d\"']*(?:[\s`|]|$))"
-)
 
 
 def render_markdown(report: t.Mapping[str, t.Any]) -> str:
@@ -66,24 +61,24 @@ def _head(report: t.Mapping[str, t.Any]) -> str:
         f"Run {_code(report['run_id'])}",
         f"started {moment_text(report['started'])}",
         f"took {duration_text(report['duration_s'])}",
-        f"by {_text(report['operator'])}",
+        f"by {plain(report['operator'])}",
     ]
-    title = f"# {verdict_title(report)}: {_text(run_title(report))}"
+    title = f"# {verdict_title(report)}: {plain(run_title(report))}"
     return "\n\n".join(
-        [title, f"**{run_word(report)}** {NOTHING} {_text(report['verdict_reason'])}", " · ".join(facts)]
+        [title, f"**{run_word(report)}** {NOTHING} {plain(report['verdict_reason'])}", " · ".join(facts)]
     )
 
 
 def _objectives(report: t.Mapping[str, t.Any]) -> str:
     rows = [
         (
-            _text(item["name"]),
-            _text(f"{item['engine']} {item['engine_version'] or ''}".strip() or NOTHING),
+            plain(item["name"]),
+            plain(f"{item['engine']} {item['engine_version'] or ''}".strip() or NOTHING),
             duration_text(item["rpo"]["target_s"]),
             measured_text(item["rpo"]),
             duration_text(item["rto"]["target_s"]),
             measured_text(item["rto"]),
-            _text(rows_lost_text(item, report["kind"])),
+            plain(rows_lost_text(item, report["kind"])),
             item["proof"] or NOTHING,
             _code(item["recovery_point"]) if item["recovery_point"] else NOTHING,
             f"**{verdict_word(item, report['kind'])}**",
@@ -97,24 +92,24 @@ def _objectives(report: t.Mapping[str, t.Any]) -> str:
 def _changes(report: t.Mapping[str, t.Any]) -> str:
     previous = report["previous"]
     if previous is None and report["previous_problem"]:
-        return f"## Changed since the run before\n\n{_text(report['previous_problem'])}"
+        return f"## Changed since the run before\n\n{plain(report['previous_problem'])}"
     if previous is None:
         return ""
     texts = [text for text, _now in changes_worst_first(previous)]
-    lines = [f"- {_text(text)}" for text in texts[:_CHANGES_LISTED]] or ["Nothing notable."]
+    lines = [f"- {plain(text)}" for text in texts[:_CHANGES_LISTED]] or ["Nothing notable."]
     if len(texts) > _CHANGES_LISTED:
         lines.append(f"- {len(texts) - _CHANGES_LISTED} more in `report.json`")
-    since = f"{_code(previous['run_id'])}, {_text(former_verdict_text(previous))}, finished {moment_text(previous['finished'])}"
+    since = f"{_code(previous['run_id'])}, {plain(former_verdict_text(previous))}, finished {moment_text(previous['finished'])}"
     return f"## Changed since the run before\n\n{since}\n\n" + "\n".join(lines)
 
 
 def _service_objectives(report: t.Mapping[str, t.Any]) -> str:
     rows = [
         (
-            _text(item["name"]),
-            _text(item["service"] or item["component"] or NOTHING),
-            _text(item["measured"]) or NOTHING,
-            _text(item["expected"]) or NOTHING,
+            plain(item["name"]),
+            plain(item["service"] or item["component"] or NOTHING),
+            plain(item["measured"]) or NOTHING,
+            plain(item["expected"]) or NOTHING,
             share_text(item["budget"]["left"]) if item["budget"] else NOTHING,
             "; ".join(burn_text(rate) for rate in item["burn_rates"]) or NOTHING,
             share_text(item["coverage"]),
@@ -128,7 +123,7 @@ def _service_objectives(report: t.Mapping[str, t.Any]) -> str:
 
 def _disabled(report: t.Mapping[str, t.Any]) -> str:
     rows = [
-        (_text(item["name"]), _text(name), _text(reason))
+        (plain(item["name"]), plain(name), plain(reason))
         for item in report["components"]
         for name, reason in item.get("probes_disabled", {}).items()
     ]
@@ -139,29 +134,29 @@ def _checklist(report: t.Mapping[str, t.Any]) -> str:
     checklist = report["checklist"]
     if not checklist:
         return ""
-    lines = [f"- [ ] {_text(item)}" for item in checklist["review"]]
-    head = f"## Checklist {_text(checklist['name'])}"
-    return "\n\n".join(part for part in (head, _text(checklist["description"]), "\n".join(lines)) if part)
+    lines = [f"- [ ] {plain(item)}" for item in checklist["review"]]
+    head = f"## Checklist {plain(checklist['name'])}"
+    return "\n\n".join(part for part in (head, plain(checklist["description"]), "\n".join(lines)) if part)
 
 
 def _findings(report: t.Mapping[str, t.Any]) -> str:
     lines = [
         f"- **{finding['severity']}** "
-        + (f"{_text(finding['component'])}: " if finding["component"] else "")
-        + _said(finding["text"])
+        + (f"{plain(finding['component'])}: " if finding["component"] else "")
+        + said(finding["text"])
         for finding in said_once(report["findings"])
     ]
     return "## Findings\n\n" + ("\n".join(lines) if lines else "None.")
 
 
 def _passed_over(report: t.Mapping[str, t.Any]) -> str:
-    lines = [f"- {_text(reason['component'])}: {_said(reason['text'])}" for reason in passed_over(report)]
+    lines = [f"- {plain(reason['component'])}: {said(reason['text'])}" for reason in passed_over(report)]
     return "## Skipped\n\n" + "\n".join(lines) if lines else ""
 
 
 def _lost_rows(report: t.Mapping[str, t.Any]) -> str:
     lines = [
-        f"- {_text(item['name'])}: {_text(', '.join(row_text(row) for row in item['lost_rows'][:_ROWS_LISTED]))}"
+        f"- {plain(item['name'])}: {plain(', '.join(row_text(row) for row in item['lost_rows'][:_ROWS_LISTED]))}"
         for item in report["components"]
         if item["lost_rows"]
     ]
@@ -171,12 +166,12 @@ def _lost_rows(report: t.Mapping[str, t.Any]) -> str:
 def _probes(report: t.Mapping[str, t.Any]) -> str:
     rows = [
         (
-            _text(probe["component"]),
-            _text(probe["name"]),
-            _text(probe["outcome"]),
+            plain(probe["component"]),
+            plain(probe["name"]),
+            plain(probe["outcome"]),
             duration_text(probe["duration_s"]),
-            _text(probe["measured"]) or NOTHING,
-            _text(probe["message"]) or NOTHING,
+            plain(probe["measured"]) or NOTHING,
+            plain(probe["message"]) or NOTHING,
         )
         for probe in worst_first(report["probes"])[:_PROBES_LISTED]
     ]
@@ -191,8 +186,8 @@ def _timeline(report: t.Mapping[str, t.Any]) -> str:
         (
             clock_text(entry["at"]),
             duration_text(entry["duration_s"]),
-            _text(entry["component"] or NOTHING),
-            _text(entry["step"]),
+            plain(entry["component"] or NOTHING),
+            plain(entry["step"]),
             entry["outcome"],
         )
         for entry in report["timeline"][:_STEPS_LISTED]
@@ -206,15 +201,15 @@ def _timeline(report: t.Mapping[str, t.Any]) -> str:
 
 def _audit(report: t.Mapping[str, t.Any]) -> str:
     audit, hardware = report["audit"], report["hardware"]
-    signed = [f"{_text(item['name'])} ({_text(item['role'])}) {_text(item['date'])}" for item in audit["sign_offs"]]
+    signed = [f"{plain(item['name'])} ({plain(item['role'])}) {plain(item['date'])}" for item in audit["sign_offs"]]
     rows = [
         ("Test", _code(audit["test_id"])),
-        ("Scenario", _text(audit["scenario"])),
-        ("Participants", _text(", ".join(audit["participants"]))),
-        ("Systems", _text(", ".join(audit["systems"]))),
+        ("Scenario", plain(audit["scenario"])),
+        ("Participants", plain(", ".join(audit["participants"]))),
+        ("Systems", plain(", ".join(audit["systems"]))),
         ("Integrity", audit["integrity"]["result"]),
-        ("Hardware", _text(f"{hardware['host']}: {hardware['cpus']} × {hardware['cpu_model'] or 'CPU'}")),
-        ("Retest by", _text(audit["retest_date"] or NOTHING)),
+        ("Hardware", plain(f"{hardware['host']}: {hardware['cpus']} × {hardware['cpu_model'] or 'CPU'}")),
+        ("Retest by", plain(audit["retest_date"] or NOTHING)),
         ("Signed off", "; ".join(signed) or NOTHING),
     ]
     return "## Evidence\n\n" + _table(("", ""), rows)
@@ -223,29 +218,6 @@ def _audit(report: t.Mapping[str, t.Any]) -> str:
 def _table(headings: t.Sequence[str], rows: t.Iterable[t.Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _text(text: str) -> str:
-    """Text in Markdown, table cells included: no markup, no link, no mention, no line break.
-
-    What is to be copied, commands and addresses, is code, where nothing is added to it. An address outside of code would be a
-    link, and @name call somebody.
-    """
-    text = printable(text)
-    parts, end = [], 0
-    for found in _COPIED.finditer(text):
-        parts += [_escaped(text[end : found.start()]), f"`{found[0]}`"]
-        end = found.end()
-    return "".join([*parts, _escaped(text[end:])])
-
-
-def _said(text: str) -> str:
-    """A finding outside of tables: what is next is code as a whole, so that it is pasted as it was meant."""
-    return next_as_code(printable(text), _text, lambda step: _text(step) if "ansible-playbook " in step else code(step))
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]()<>#|~!])", r"\\\1", text)
 
 
 def _code(text: str) -> str:

@@ -137,6 +137,20 @@ def test_the_worst_of_all_components_comes_first(tmp_path: pathlib.Path) -> None
         assert glance.index("it burns") < glance.index("script")
 
 
+def test_nothing_of_a_ticket_is_a_link_or_calls_somebody(tmp_path: pathlib.Path) -> None:
+    loud = part()
+    loud.collected[0].findings = [Finding("failure", "ask @channel or see http://evil.example/x")]
+    text = files(made(tmp_path, loud))[f"diagnostics-{RUN_ID}/index.md"].decode()
+    assert "ask `@channel` or see `http://evil.example/x`" in text
+
+
+def test_the_page_gives_a_command_to_copy_by_itself(tmp_path: pathlib.Path) -> None:
+    loud = part()
+    loud.collected[0].findings = [Finding("failure", "it is down; found: nothing; next: psql -c 'SELECT 1'")]
+    page = files(made(tmp_path, loud))[f"diagnostics-{RUN_ID}/index.html"].decode()
+    assert "<code>psql -c &#x27;SELECT 1&#x27;</code>" in page
+
+
 @given(component=st.text(min_size=1), collector=st.text(), item=st.text())
 def test_no_name_leads_out_of_the_archive(component: str, collector: str, item: str) -> None:
     one = part(component, collector=collector, item=item)

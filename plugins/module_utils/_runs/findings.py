@@ -13,7 +13,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.objectives import ARCHIVING_ENGINES
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.service_objectives import findings_of
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.timeline import failure_text, unresolved_failures
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import part_text, row_text
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import part_text, row_text, told_beside
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 _ROWS_NAMED = 5
@@ -123,11 +123,9 @@ def _told_findings(
 
 
 def _probe_text(probe: t.Mapping[str, t.Any]) -> str:
-    """As an error says it: what is wrong, then what was expected, found and is next, as far as the probe knows."""
-    said = (("expected", probe["expected"]), ("found", probe["measured"]), ("next", probe["hint"]))
-    parts = [f"probe \u201c{probe['name']}\u201d: {probe['message'] or probe['outcome']}"]
-    # Where it could not be asked, the message says what was expected and found of the asking, and the answer is none.
-    return "; ".join(parts + [f"{name}: {text}" for name, text in said if text and f"; {name}: " not in parts[0]])
+    """As an error says it: what is wrong, then what was expected, found and is next."""
+    wrong = f"probe \u201c{probe['name']}\u201d: {probe['message'] or probe['outcome']}"
+    return "; ".join([wrong, *told_beside(wrong, probe)])
 
 
 def _renewal(component: t.Mapping[str, t.Any]) -> str:

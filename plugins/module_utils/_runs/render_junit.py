@@ -14,7 +14,7 @@ import re
 import typing as t
 from xml.sax.saxutils import escape, quoteattr
 
-from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import part_text
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import part_text, told_beside
 
 #: What XML 1.0 has no place for, escaped or not.
 _NO_CHARACTER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -95,8 +95,7 @@ def _component(component: t.Mapping[str, t.Any]) -> _Suite:
             element = element or "system-out"
         weight = "" if probe["critical"] else " (not critical)"
         message = f"{probe['outcome']}{weight}: {probe['message']}"
-        said = (("expected", probe["expected"]), ("found", probe["measured"]), ("next", probe["hint"]))
-        details = "\n".join(f"{name}: {text}" for name, text in said if text and f"; {name}: " not in message)
+        details = "\n".join(told_beside(message, probe))
         kind = f"{component['name']}.{probe['kind']}"
         suite.case(probe["name"], kind, message, details, element, probe["duration_s"] or 0.0)
     for name, reason in component.get("probes_disabled", {}).items():
@@ -107,9 +106,8 @@ def _component(component: t.Mapping[str, t.Any]) -> _Suite:
 def _objectives(objectives: t.Sequence[t.Mapping[str, t.Any]]) -> _Suite:
     suite = _Suite("objectives")
     for item in objectives:
-        said = (("expected", item["expected"]), ("found", item["measured"]), ("next", item["hint"]))
-        details = "\n".join(f"{name}: {text}" for name, text in said if text)
         message = f"{item['outcome']}: {item['message']}"
+        details = "\n".join(told_beside(message, item))
         suite.case(item["name"], f"objectives.{item['kind']}", message, details, _ELEMENTS.get(item["outcome"], ""))
     return suite
 

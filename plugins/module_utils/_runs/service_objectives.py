@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 import typing as t
 
+from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import told_beside
+
 #: From the worst to the best; what was not measured never counts as met.
 OUTCOMES = ("missed", "unknown", "met")
 _TEXT_LIMIT = 4000
@@ -42,8 +44,7 @@ def judge(objectives: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[str, str] | No
 def findings_of(objectives: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[tuple[str, str | None, str]]:
     """Severity, component and text of each that is not met, or burns its budget too fast."""
     for item in objectives:
-        said = (("expected", item["expected"]), ("found", item["measured"]), ("next", item["hint"]))
-        parts = [f"{name}: {text}" for name, text in said if text]
+        parts = told_beside(item["message"], item)
         head = f"objective \u201c{item['name']}\u201d"
         if item["outcome"] != "met":
             yield "failure", item["component"] or None, "; ".join([f"{head}: {item['message']}", *parts])

@@ -181,6 +181,15 @@ def _named(components: t.Sequence[str]) -> str | None:
     return ", ".join(components[:_NAMED]) + more or None
 
 
+def told_beside(message: str, item: t.Mapping[str, t.Any]) -> list[str]:
+    """``expected: …``, ``found: …`` and ``next: …`` of a probe or an objective, as far as it knows.
+
+    Where it could not be asked, the message says what was expected and found of the asking, and the answer is none.
+    """
+    said = (("expected", item["expected"]), ("found", item["measured"]), ("next", item["hint"]))
+    return [f"{name}: {text}" for name, text in said if text and f"; {name}: " not in message]
+
+
 def worst_first(probes: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:
     """Failed, unknown, warning, ok; of the same outcome the critical ones first, else as they were."""
     return sorted(probes, key=lambda probe: (_WORST.index(probe["outcome"]), not probe["critical"]))

@@ -29,6 +29,11 @@ from tests.servers.health_environment import HealthEnvironment
             "then: ansible-playbook -i HOSTS sre.runbooks.check_health",
         ),
         (
+            ("--inventory", "other,", "--limit", "other"),
+            "nothing would be done, as no component is left; expected: hosts of 'components'; found: nobody of them",
+            "next: see who is there: ansible-inventory -i HOSTS -i other, --graph",
+        ),
+        (
             ("--limit", "front,bakc"),
             "--limit names who is not there, did you mean back?",
             "next: ansible-playbook -i HOSTS sre.runbooks.check_health --limit front,back",
@@ -55,7 +60,7 @@ from tests.servers.health_environment import HealthEnvironment
             "next: ansible-playbook -i HOSTS sre.runbooks.check_health",
         ),
     ],
-    ids=["inventory", "components", "limit", "all but", "nobody near", "all but nobody near", "tags"],
+    ids=["inventory", "components", "no component", "limit", "all but", "nobody near", "all but nobody near", "tags"],
 )
 def test_nobody_is_a_failure(
     health: HealthEnvironment, arguments: tuple[str, ...], says: str, next_command: str

@@ -103,6 +103,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._word: str | None = None
         self._report: str | None = None
         self._open_run: dict[str, t.Any] | None = None
+        self._objectives: list[dict[str, t.Any]] = []
         self._working: dict[tuple[str, str], datetime.datetime] = {}
 
     def v2_runner_on_start(self, host: t.Any, task: t.Any) -> None:
@@ -159,6 +160,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         content = result.result
         if module == "run" and content.get("record"):
             self._note_record(content)
+        if module == "objective_info" and outcome == "ok":
+            self._objectives = list(content.get("objectives") or [])
         if module == "report" and outcome != "failed":
             self._verdict = content.get("verdict")
             self._word = content.get("verdict_word") or self._verdict
@@ -189,7 +192,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             access = {name: value for name, value in (given.get("s3") or {}).items() if value != _NOT_SHOWN}
             repository = open_repository(given["repository"], given["environment_name"], access)
             awaited = {component: began for (component, _task), began in self._working.items()}
-            done = close_own(repository, run["run_id"], run["report_dir"] or None, current_invocation(), awaited)
+            report_dir = run["report_dir"] or None
+            done = close_own(repository, run["run_id"], report_dir, current_invocation(), awaited, self._objectives)
             where = f"{done.local}/report.html" if done.local else f"{place}/report.html"
             said = [*(f"warning: {problem}" for problem in done.problems), f"report: {where}"]
         except (Exception, KeyboardInterrupt) as error:

@@ -46,6 +46,9 @@ def refused(expression: str, compared: bool = False) -> str | None:
     :arg compared: it is compared with a value afterwards.
     """
     words = _words(expression)
+    lonely = _lonely(words)
+    if lonely is not None:
+        return f"a query whose brackets and quotes are in pairs; this {lonely} has no other one"
     for before, word, after in zip([None, *words], words, [*words[1:], None]):
         if word.text == "@" or _is_offset(before, word, after):
             return (
@@ -103,6 +106,18 @@ def _words(expression: str) -> list[_Word]:
         else:
             words.append(word)
     return words
+
+
+def _lonely(words: t.Sequence[_Word]) -> str | None:
+    """A bracket or a quote that is not closed or was not opened; whole braces, ranges and texts are words of their own."""
+    depth = 0
+    for word in words:
+        if word.kind == "sign" and word.text in "{}[]\"'`":
+            return word.text
+        depth += {"(": 1, ")": -1}.get(word.text, 0)
+        if depth < 0:
+            return ")"
+    return "(" if depth else None
 
 
 def _is_offset(before: _Word | None, word: _Word, after: _Word | None) -> bool:

@@ -271,7 +271,7 @@ def _converted(
             if key == "timeout" and values[key] <= 0:
                 raise ValueError("more than 0 s")
         except (ValueError, TypeError, InvalidInput) as error:
-            reason = error.expected if isinstance(error, InvalidInput) else str(error)
+            reason = error.expected if isinstance(error, InvalidInput) else str(error).removesuffix(" is expected")
             shown = "a value of another form" if option.secret else repr(given[key])[:200]
             problems.append(InvalidInput(f"{where}: bad {key}", component=component, expected=reason, found=shown))
             continue

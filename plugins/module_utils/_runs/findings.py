@@ -19,10 +19,14 @@ from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 _ROWS_NAMED = 5
 _TOLD_SHOWN = 100
 _TOLD_LENGTH = 2000
-#: The inventory has none, or a limit leaves out those that it has: the runbook tells which.
 _NO_OBJECTIVE = (
+    "no objective was evaluated; expected: at least one; found: none, as the variable objectives is empty; "
+    "next: define objectives in the inventory (docs/objectives.md)"
+)
+#: The inventory has none, or the limit leaves out those that it has: the runbook tells which.
+_NO_OBJECTIVE_OF_PART = (
     "no objective was evaluated; expected: at least one; found: none that is about this run's components; "
-    "next: define objectives in the inventory (docs/objectives.md), or repeat without --limit"
+    "next: repeat without --limit, or define objectives in the inventory (docs/objectives.md)"
 )
 #: Of a loss that a restore measured, no backup makes less.
 _RENEWED = [("rpo", kind) for kind in ("backup", "health", "objectives", "verify", "other")]
@@ -45,7 +49,7 @@ def build_findings(
     if report["interrupted"]:
         found.append(_finding("failure", None, "the run was cut off; this is what it had done and found by then"))
     elif report["kind"] == "objectives" and not report["service_objectives"]:
-        found.append(_finding("failure", None, _NO_OBJECTIVE))
+        found.append(_finding("failure", None, _NO_OBJECTIVE_OF_PART if report["left_out"] else _NO_OBJECTIVE))
     for component in report["components"]:
         found += _component_findings(component, report["kind"])
         found += _told_findings(component, (told or {}).get(component["name"], ()))

@@ -83,6 +83,7 @@ def compare_with_previous(
     verdict: str = "",
     every: t.Sequence[str] = (),
     missing: t.Sequence[str] = (),
+    cut_off: bool = False,
 ) -> Former:
     """The run beside the newest before it whose verdict is comparable, or beside the newest where none is.
 
@@ -92,6 +93,7 @@ def compare_with_previous(
     :arg verdict: of this run; another one than before is a change even where nothing else is.
     :arg every: the components of the environment; empty where nobody knows.
     :arg missing: those of them that this run is not about.
+    :arg cut_off: what it did not come to is no change.
     """
     wanted = _Wanted(
         names={item["name"] for item in components},
@@ -111,7 +113,7 @@ def compare_with_previous(
         for change in _changes(item, before.get(item["name"]), _last_asked(item["name"], reports))
     ]
     judged = [_objectives(report, missing) for report in reports]
-    changes += objective_changes(service_objectives, judged)
+    changes += objective_changes(service_objectives, [] if cut_off and not service_objectives else judged)
     probes: list[dict[str, t.Any]] = []
     for item in components:
         if item["name"] in before:

@@ -57,15 +57,17 @@ def close_own(
     report_dir: str | None,
     invocation: Invocation | None,
     awaited: t.Mapping[str, datetime.datetime],
+    objectives: t.Sequence[dict[str, t.Any]] = (),
 ) -> Published:
     """Close the run that was just interrupted, and write its report to both places.
 
     :arg awaited: the components on which a module was at work, and since when: it writes down what it had found, if not at once.
+    :arg objectives: of services, as far as they had been judged.
     """
     deadline = time.monotonic() + _LAST_WORDS_S
     while time.monotonic() < deadline and not _is_silent(read_events(repository, run_id), awaited):
         time.sleep(0.1)
-    return _close(repository, load_run(repository, run_id), invocation, report_dir)
+    return _close(repository, load_run(repository, run_id), invocation, report_dir, objectives)
 
 
 def _is_silent(events: t.Sequence[Event], awaited: t.Mapping[str, datetime.datetime]) -> bool:
@@ -82,7 +84,11 @@ def _is_of_now(event: Event, awaited: t.Mapping[str, datetime.datetime]) -> bool
 
 
 def _close(
-    repository: Repository, run: RunRecord, invocation: Invocation | None, report_dir: str | None = None
+    repository: Repository,
+    run: RunRecord,
+    invocation: Invocation | None,
+    report_dir: str | None = None,
+    objectives: t.Sequence[dict[str, t.Any]] = (),
 ) -> Published:
     # Killed after it had reported, it is not what its report says otherwise.
     report = stored_report(repository, run.run_id)
@@ -90,7 +96,7 @@ def _close(
         events = read_events(repository, run.run_id)
         # The last sign of life; when it was killed exactly, nobody knows.
         finished = max((event.written for event in events), default=run.started)
-        context = ReportContext(run, min(finished, now()), interrupted=True)
+        context = ReportContext(run, min(finished, now()), interrupted=True, objectives=list(objectives))
         report = completed(build_report(repository, context, []), invocation)
     done = publish(report, repository, report_dir)
     close_run(repository, run.run_id, report["verdict"], report["verdict_reason"])

@@ -116,7 +116,9 @@ def build_report(
     verdict, reason = _run_verdict(context, kind, components, objectives, timeline)
     every = context.environment_components
     missing = left_out(every, [*record.components, *(outcome.name for outcome in outcomes)])
-    former = compare_with_previous(repository, record, components, objectives, verdict, every, missing)
+    former = compare_with_previous(
+        repository, record, components, objectives, verdict, every, missing, cut_off=context.interrupted
+    )
     report: dict[str, t.Any] = {
         "format": REPORT_FORMAT,
         "run_id": record.run_id,

@@ -77,7 +77,7 @@ def bring_about(top: str, before: t.Mapping[str, str], wanted: t.Mapping[str, st
             "the schedules cannot be written",
             expected=f"a directory that can be written: {top}",
             found=f"{error.filename}: {error.strerror}",
-            next_command="name another one with schedules_dir, then: the same command",
+            next_command="the same command with -e schedules_dir=/var/tmp/schedules",
         ) from None
 
 

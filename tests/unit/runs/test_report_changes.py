@@ -252,6 +252,16 @@ def test_objectives_that_come_and_go_are_changes(repository: Repository) -> None
     ]
 
 
+def test_what_a_run_that_was_cut_off_did_not_come_to_is_no_change(repository: Repository) -> None:
+    checked(repository, 1, service("api", probe("a")), objectives=[OBJECTIVE])
+    run = dataclasses.replace(begun(repository, "check_health", "api"), run_id="20200102T000000Z-check_health-0002")
+    nothing = reported(repository, run, service("api", probe("a")), interrupted=True)
+    assert not [text for text in nothing["previous"]["changes"] if "objective" in text]
+    missed = [{**OBJECTIVE, "outcome": "missed"}]
+    judged = reported(repository, run, service("api", probe("a")), interrupted=True, objectives=missed)
+    assert "objective availability: met → missed" in judged["previous"]["changes"]
+
+
 def test_an_objective_is_compared_with_the_last_run_that_judged_it(repository: Repository) -> None:
     api, latency = service("api", probe("a")), {**OBJECTIVE, "name": "latency"}
 

@@ -226,11 +226,19 @@ def test_who_interrupts_a_run_gets_its_report(
         time.sleep(0.01)
     invocation = Invocation(inventories=("/srv/hosts",))
     # What was at work has its last word first.
-    done = close_own(repository, run.run_id, str(tmp_path), invocation, {"flights_db": began})
+    done = close_own(
+        repository,
+        run.run_id,
+        str(tmp_path),
+        invocation,
+        {"flights_db": began},
+        [{"name": "availability", "outcome": "met"}],
+    )
     module.join()
     report = json.loads((tmp_path / run.run_id / "report.json").read_text(encoding="utf-8"))
     assert done.problems == [] and report["interrupted"] and report["verdict"] == "failed"
     assert [entry["outcome"] for entry in report["timeline"]] == ["failed"]
+    assert [entry["name"] for entry in report["service_objectives"]] == ["availability"]
     assert "next: ansible-playbook -i /srv/hosts sre.runbooks.check_health; report: y" in json.dumps(report)
     assert close_interrupted(repository) == ([], [])
 

@@ -6,6 +6,11 @@
 
 from __future__ import annotations
 
+import types
+import typing as t
+
+import pytest
+
 from ansible_collections.sre.runbooks.plugins.callback import timeline
 
 
@@ -24,3 +29,29 @@ def test_the_detail_is_the_recovery_point_or_the_reason():
     assert timeline.detail_of({"recovery_point": None}, "ok") == ""
     assert timeline.detail_of({}, "failed") == ""
     assert len(timeline.detail_of({"msg": "x" * 1000}, "failed")) == 120
+
+
+def test_the_objectives_that_had_been_judged_are_told_when_the_run_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    callback = timeline.CallbackModule()
+    told: list[t.Any] = []
+    monkeypatch.setattr(timeline, "open_repository", lambda *_: None)
+    monkeypatch.setattr(timeline, "close_own", lambda *given: told.append(given[-1]))
+    monkeypatch.setattr(callback, "_display", types.SimpleNamespace(display=lambda _line: None))
+    host = types.SimpleNamespace(get_name=lambda: "api")
+
+    def ended(module: str, **result: t.Any) -> None:
+        task = types.SimpleNamespace(
+            _uuid=module, resolved_action=f"sre.runbooks.{module}", action=module, get_name=lambda: module
+        )
+        callback.v2_runner_on_start(host, task)
+        callback.v2_runner_on_ok(
+            types.SimpleNamespace(host=host, task=task, result=result, is_changed=lambda: bool(result.get("changed")))
+        )
+
+    given = {"repository": "file:///r", "environment_name": "e"}
+    record = {"record": True, "run_id": "r", "report_dir": "", "next_command": "", "invocation": {"module_args": given}}
+    ended("run", changed=True, **record)
+    ended("objective_info", objectives=[{"name": "availability"}])
+    callback._last_words(timeline.os.getpid())
+    assert told == [[{"name": "availability"}]]
+    callback._open_run = None

@@ -20,7 +20,6 @@ from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.kubernet
     age,
     described,
     images_of,
-    named,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.errors import ApiFailure
@@ -34,7 +33,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.workloads
     controller_of,
     judge_workload,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import ApiSession
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import ApiSession, named
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 Object = dict[str, t.Any]

@@ -12,7 +12,6 @@ import threading
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.desk import Desk, TimeIsUp
-from ansible_collections.sre.runbooks.plugins.module_utils._diagnostics.kubernetes_objects import named
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pod_logs import read_end
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pods import (
@@ -21,6 +20,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pods impo
     trouble_of,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._log_lines import matching
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import named
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:

@@ -10,18 +10,13 @@ import datetime
 import typing as t
 
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration, parse_time
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import named
 
 Object = t.Mapping[str, t.Any]
 
 #: Parts of a container that say how it runs, and hold no value of its environment.
 _OF_CONTAINERS = ("name", "image", "ports", "resources", "volumeMounts")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-
-
-def named(item: Object) -> str:
-    """``shop/api``, or ``node-1`` for what has no namespace."""
-    metadata = item["metadata"]
-    return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else str(metadata["name"])
 
 
 def age(item: Object, now: datetime.datetime) -> str:

@@ -54,8 +54,8 @@ def read_certificate(der: bytes) -> Certificate:
             subject=_name(x509, found.subject),
             issuer=_name(x509, found.issuer),
             names=_names(x509, found),
-            not_before=_moment(found, "not_valid_before"),
-            not_after=_moment(found, "not_valid_after"),
+            not_before=moment(found, "not_valid_before"),
+            not_after=moment(found, "not_valid_after"),
             self_issued=found.subject == found.issuer,
             key=_key(found.public_key()),
         )
@@ -145,7 +145,8 @@ def _names(x509: t.Any, certificate: t.Any) -> tuple[str, ...]:
     return tuple(ascii(str(name))[1:-1] for name in names)
 
 
-def _moment(certificate: t.Any, name: str) -> datetime.datetime:
+def moment(certificate: t.Any, name: str) -> datetime.datetime:
+    """``not_valid_before`` or ``not_valid_after`` of a certificate of the library."""
     # Since cryptography 42 there is one with a time zone, and the other warns.
     aware = getattr(certificate, f"{name}_utc", None)
     return t.cast(datetime.datetime, aware or getattr(certificate, name).replace(tzinfo=datetime.timezone.utc))

@@ -17,10 +17,10 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     forms_of,
     integer,
     mapping,
+    pattern,
     text,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import shown
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import pattern
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.program import (
     Ended,
     NotRun,

@@ -151,6 +151,13 @@ def number(value: t.Any) -> float:
     return float(value)
 
 
+def pattern(value: t.Any) -> re.Pattern[str]:
+    try:
+        return re.compile(text(value))
+    except re.error as error:
+        raise ValueError(f"a regular expression is expected ({error})") from None
+
+
 def choice(*allowed: str) -> t.Callable[[t.Any], str]:
     def convert(value: t.Any) -> str:
         if value not in allowed:

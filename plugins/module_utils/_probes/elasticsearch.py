@@ -27,8 +27,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.disk import percentage
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import as_number, shown
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding, sum_up, with_hints
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import why
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import NotHttp
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import NotHttp, why
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_request import request_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.password import PASSWORD, password_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS

@@ -28,6 +28,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     integer,
     mapping,
     number,
+    pattern,
     text,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import at_path, parse_path, same, shown
@@ -35,6 +36,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connecti
     HttpConnection,
     NotHttp,
     Response,
+    why,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_request import REDIRECTS, Request, request_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.presets import PRESETS, Preset
@@ -255,15 +257,6 @@ def _certificate_end(connection: HttpConnection) -> float:
     return read_certificate(secured.getpeercert(binary_form=True) or b"").not_after.timestamp()
 
 
-def why(error: OSError) -> str:
-    """An operating system's error in a few words, without the address that the probe's name has already."""
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(error, asyncio.TimeoutError):
-        return "timed out"
-    return (error.strerror or str(error) or type(error).__name__)[:200]
-
-
 def statuses(value: t.Any) -> list[int]:
     """``200``, ``"2xx"``, or a list of such."""
     found: list[int] = []
@@ -278,13 +271,6 @@ def statuses(value: t.Any) -> list[int]:
     if not found:
         raise ValueError("at least one status is expected")
     return found
-
-
-def pattern(value: t.Any) -> re.Pattern[str]:
-    try:
-        return re.compile(text(value))
-    except re.error as error:
-        raise ValueError(f"a regular expression is expected ({error})") from None
 
 
 def json_values(value: t.Any) -> dict[str, t.Any]:

@@ -213,6 +213,15 @@ class HttpConnection(asyncio.Protocol):
         return False
 
 
+def why(error: OSError) -> str:
+    """An operating system's error in a few words, without the address that the probe's name has already."""
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, asyncio.TimeoutError):
+        return "timed out"
+    return (error.strerror or str(error) or type(error).__name__)[:200]
+
+
 class Connections:
     """Kept connections by origin; an origin is (host, port, TLS context or None, server name)."""
 

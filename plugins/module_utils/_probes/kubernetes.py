@@ -166,7 +166,7 @@ class KubernetesCheck(BlockingCheck):
         return sum_up(self, measured, findings, **values)
 
 
-def named(item: Object, kind: str = "") -> str:
+def named(item: t.Mapping[str, t.Any], kind: str = "") -> str:
     """``Deployment shop/api`` for messages."""
     metadata = item["metadata"]
     place = f"{metadata['namespace']}/" if metadata.get("namespace") else ""

@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import parse_time
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import InvalidInput, missing_library
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.workloads import condition
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.certificate import moment
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
     Kind,
     Option,
@@ -128,9 +129,7 @@ def end_of(encoded: t.Any) -> datetime.datetime:
         certificate = cryptography.x509.load_pem_x509_certificate(pem)
     except (ValueError, TypeError, binascii.Error):
         raise InvalidInput("its tls.crt is no certificate") from None
-    if hasattr(certificate, "not_valid_after_utc"):
-        return certificate.not_valid_after_utc
-    return certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+    return moment(certificate, "not_valid_after")
 
 
 KUBERNETES_CERTIFICATES = Kind(

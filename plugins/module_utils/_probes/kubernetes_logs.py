@@ -17,9 +17,14 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration, parse_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._kubernetes.pods import container_statuses, restarts_of
 from ansible_collections.sre.runbooks.plugins.module_utils._log_lines import OF_ERRORS, matching
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import Kind, Option, Reading, integer
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration import (
+    Kind,
+    Option,
+    Reading,
+    integer,
+    pattern,
+)
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.findings import Finding, with_hints
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import pattern
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.kubernetes import (
     SCOPE,
     KubernetesCheck,

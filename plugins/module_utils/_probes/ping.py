@@ -23,7 +23,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     text,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.disk import percentage
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import why
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import why
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:

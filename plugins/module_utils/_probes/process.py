@@ -20,9 +20,9 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     Option,
     Reading,
     integer,
+    pattern,
     text,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import pattern
 from ansible_collections.sre.runbooks.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:

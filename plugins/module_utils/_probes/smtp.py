@@ -30,10 +30,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     choice,
     integer,
     names,
+    pattern,
     text,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import shown
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import pattern, why
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import why
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.password import PASSWORD, password_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 

@@ -21,7 +21,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     text,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import shown
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import why
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import why
 
 if t.TYPE_CHECKING:
     from ansible_collections.sre.runbooks.plugins.module_utils._probes.kinds import Session

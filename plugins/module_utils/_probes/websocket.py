@@ -28,7 +28,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils._probes.declaration i
     text,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.expectation import shown
-from ansible_collections.sre.runbooks.plugins.module_utils._probes.http import why
+from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_connection import why
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.http_request import Request, request_of
 from ansible_collections.sre.runbooks.plugins.module_utils._probes.tls_options import TLS_OPTIONS
 

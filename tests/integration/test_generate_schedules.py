@@ -20,7 +20,7 @@ from tests.servers.playbook import ROOT, run_playbook
 def test_the_default_table_follows_the_components_and_the_user(tmp_path: pathlib.Path) -> None:
     hosts = {
         "quick": {"component_engine": "postgresql", "component_rpo": "10m", "component_backup_interval": "20m"},
-        "slow": {"component_engine": "postgresql", "component_rpo": "50m", "component_backup_interval": ""},
+        "slow": {"component_engine": "postgresql", "component_rpo": "30m", "component_backup_interval": ""},
         "page": {"component_engine": "service", "component_rpo": "2m"},
     }
     inventory = {
@@ -40,12 +40,12 @@ def test_the_default_table_follows_the_components_and_the_user(tmp_path: pathlib
         PATH=f"{tmp_path}/bin:{os.environ['PATH']}",
     )
     assert done.returncode == 0, done.stdout
-    assert "*/20 * * * *   backups" in done.stdout
+    assert "*/15 * * * *   backups" in done.stdout
     # It has no objectives that could be verified.
     assert "8 schedules; 17 files in " in done.stdout and "(a directory that was made): 17 written" in done.stdout
     assert "   objectives" not in done.stdout
     cron = (tmp_path / "schedules" / "cron" / "sre-runbooks-testing").read_text(encoding="utf-8")
-    assert "*/20 * * * * operator cd " in cron
+    assert "*/15 * * * * operator cd " in cron
     service = (tmp_path / "schedules" / "systemd" / "sre-runbooks-testing-backups.service").read_text(encoding="utf-8")
     assert "\nUser=operator\n" in service
 

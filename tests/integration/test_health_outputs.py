@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 
 from tests.servers.health_environment import HealthEnvironment
 from tests.servers.http import closed_port
@@ -87,6 +88,12 @@ def test_a_webhook_is_told_and_never_stands_in_the_way(health: HealthEnvironment
     (told_nobody,) = [text for path in (run / "events").iterdir() if "webhook" in (text := path.read_text("utf-8"))]
     assert json.loads(told_nobody)["outcome"] == "failed" and "it answered 404" in told_nobody
     assert json.loads((run / "closed.json").read_text("utf-8"))["verdict"] == "met"
+    # Nor does one whose secret cannot be had, on which the task itself breaks.
+    health.write(
+        run_webhook_url=f"{place}/200", run_webhook_secret="{{ lookup('ansible.builtin.file', '/nonexistent/secret') }}"
+    )
+    code, screen = health.check("-e", "run_webhook_occasion=always")
+    assert code == 0 and re.search(r"^ *warning: .*/nonexistent/secret", screen, re.MULTILINE), screen
 
 
 def test_a_run_with_a_limit_announces_no_recovery_of_what_it_did_not_ask(

@@ -220,6 +220,16 @@ def test_the_warning_that_there_is_no_repository_can_be_pasted(tmp_path: pathlib
     assert "ansible-playbook -i /srv/hosts sre.runbooks.prepare_repository" in json.dumps(done["warnings"]), done
 
 
+def test_commands_that_only_the_report_knows_of_are_whole_where_it_is_written(tmp_path: pathlib.Path) -> None:
+    invocation = Invocation(playbooks=("sre.runbooks.check_health",), inventories=("/srv/hosts",))
+    late = {"name": "db", "engine": "postgresql_pitr", "outcome": "ok", "rpo": "5m", "rpo_measured_s": 600}
+    given = {"repository": f"file://{tmp_path}/none", "environment_name": "local", "runbook": "check_health"}
+    options = {**given, "components": [late], "component_names": ["db"], "report_dir": str(tmp_path / "reports")}
+    done = call_module("report", {**options, "invocation": invocation.to_data()})
+    written = (pathlib.Path(done["report_path"]) / "report.json").read_text(encoding="utf-8")
+    assert "ansible-playbook -i /srv/hosts sre.runbooks.prepare_archiving --limit db" in written, written
+
+
 def test_without_a_place_for_it_the_report_is_in_the_repository(site: Site) -> None:
     site.reports.write_text("in the way")
     done = site.play([START, REPORT])

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: hosts_of_run
-short_description: The hosts of a runbook's first play, and a failure where C(--limit) leaves none
+short_description: The hosts of a runbook's first play, and a failure where --limit leaves none
 version_added: 0.1.0
 author:
   - The sre.runbooks authors (@sre-runbooks)

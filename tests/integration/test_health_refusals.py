@@ -154,7 +154,8 @@ def test_a_webhook_that_cannot_be_told_is_refused_before_there_is_a_record(healt
     assert "hush" not in screen and not (health.path / "repository" / "runs").exists(), screen
 
 
-@pytest.mark.parametrize("value", [{"component_probes": "http"}, {"component_retention_daily": "many"}])
+# Of the second alone Ansible says a class.
+@pytest.mark.parametrize("value", [{"component_probes": "http"}, {"component_probes": {"kind": "tcp"}}])
 def test_a_component_with_a_wrong_type_is_told_without_classes_of_python(
     health: HealthEnvironment, value: dict[str, str]
 ) -> None:

@@ -52,6 +52,16 @@ def test_an_existing_server_is_adopted_with_its_name_said(tmp_path: pathlib.Path
         assert changed(local.play("adopt_environment", *here, "-e", "adopt_confirm=local", capture_output=True)) == 0
 
 
+@pytest.mark.parametrize(("limit", "chosen"), [("scratch", {"scratch"}), ("web", {"web"}), ("other", set())])
+def test_hosts_for_drills_are_prepared_too_and_no_others(tmp_path: pathlib.Path, limit: str, chosen: set[str]) -> None:
+    inventory = tmp_path / "hosts.ini"
+    inventory.write_text("[components]\nweb\n[drill_hosts]\nscratch\n[others]\nother\n", encoding="utf-8")
+    done = run_playbook(inventory, "prepare_hosts", "--list-hosts", "--limit", limit)
+    assert (done.returncode == 0) == bool(chosen), done.stdout
+    assert set(re.findall(r"^      (\w+)$", done.stdout, re.M)) == chosen
+    assert bool(chosen) != ("nothing would be done" in done.stdout)
+
+
 @pytest.mark.parametrize("arguments", [[], ["--check"]])
 def test_hosts_get_their_libraries_in_an_environment_of_their_own(tmp_path: pathlib.Path, arguments: list[str]) -> None:
     local = LocalEnvironment(tmp_path / "local", BIN_DIR)

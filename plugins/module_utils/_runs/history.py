@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.sre.runbooks.plugins.module_utils._clock import format_duration
 from ansible_collections.sre.runbooks.plugins.module_utils._errors import ObjectMissing, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils._runs.objective_changes import (
+    is_of_another_window,
     objective_changes,
     was_evaluated,
 )
@@ -124,7 +125,8 @@ def compare_with_previous(
                 changes.append(said)
     comparable = wanted.is_met_by(previous)
     was = _verdict_of_part(wanted, previous, before) if missing else previous["verdict"]
-    if verdict and verdict != was and not changes and not probes and comparable:
+    alike = not any(is_of_another_window(item, service_objectives) for item in _objectives(previous))
+    if verdict and verdict != was and not changes and not probes and comparable and alike:
         changes.append(f"{'these components' if missing else 'this runbook'}: {was} → {verdict}")
     compared: dict[str, t.Any] = {
         "run_id": previous["run_id"],

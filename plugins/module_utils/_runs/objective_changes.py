@@ -14,13 +14,21 @@ def was_evaluated(item: t.Mapping[str, t.Any]) -> bool:
     return bool(item.get("kind"))
 
 
+def is_of_another_window(item: t.Mapping[str, t.Any], now: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
+    """Whether it was judged over another window than the one of its name now."""
+    windows = {one["name"]: one.get("window_s") for one in now if was_evaluated(one)}
+    return was_evaluated(item) and item["name"] in windows and windows[item["name"]] != item.get("window_s")
+
+
 def objective_changes(
     now: t.Sequence[t.Mapping[str, t.Any]], before: t.Sequence[t.Sequence[t.Mapping[str, t.Any]]]
 ) -> list[str]:
-    """What changed, in words.
+    """What changed, in words. An objective over another window is another question, and nothing to compare with.
 
     :arg before: the objectives of each run before, the newest first.
     """
+    known = {item["name"] for items in before for item in items if was_evaluated(item)}
+    before = [[item for item in items if not is_of_another_window(item, now)] for items in before]
     last = {item["name"]: item["outcome"] for items in reversed(before) for item in items}
     judged = {item["name"]: item["outcome"] for items in reversed(before) for item in items if was_evaluated(item)}
     changes = []
@@ -28,10 +36,10 @@ def objective_changes(
         name, outcome = item["name"], item["outcome"]
         if name not in judged:
             # A name that is only a mistake has no history.
-            changes += [f"objective {name}: new, {outcome}"] if was_evaluated(item) else []
+            changes += [f"objective {name}: new, {outcome}"] if was_evaluated(item) and name not in known else []
             continue
-        known = [last[name]] + ([judged[name]] if was_evaluated(item) else [])
-        other = next((one for one in known if one != outcome), None)
+        former = [last[name]] + ([judged[name]] if was_evaluated(item) else [])
+        other = next((one for one in former if one != outcome), None)
         if other is not None:
             changes.append(f"objective {name}: {other} → {outcome}")
     names = {item["name"] for item in now}

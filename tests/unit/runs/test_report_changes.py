@@ -252,6 +252,15 @@ def test_objectives_that_come_and_go_are_changes(repository: Repository) -> None
     ]
 
 
+def test_another_window_is_another_question(repository: Repository) -> None:
+    month, hour = {**OBJECTIVE, "window_s": 2592000.0}, {**OBJECTIVE, "outcome": "unknown", "window_s": 3600.0}
+    checked(repository, 1, service("api", probe("a")), objectives=[month])
+    assert checked(repository, 2, service("api", probe("a")), objectives=[hour])["previous"]["changes"] == []
+    assert checked(repository, 3, service("api", probe("a")), objectives=[month])["previous"]["changes"] == []
+    report = checked(repository, 4, service("api", probe("a")), objectives=[{**month, "outcome": "missed"}])
+    assert report["previous"]["changes"] == ["objective availability: met → missed"]
+
+
 def test_what_a_run_that_was_cut_off_did_not_come_to_is_no_change(repository: Repository) -> None:
     checked(repository, 1, service("api", probe("a")), objectives=[OBJECTIVE])
     run = dataclasses.replace(begun(repository, "check_health", "api"), run_id="20200102T000000Z-check_health-0002")

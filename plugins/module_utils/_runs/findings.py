@@ -26,7 +26,7 @@ _NO_OBJECTIVE = (
 #: The inventory has none, or the limit leaves out those that it has: the runbook tells which.
 _NO_OBJECTIVE_OF_PART = (
     "no objective was evaluated; expected: at least one; found: none that is about this run's components; "
-    "next: repeat without --limit, or define objectives in the inventory (docs/objectives.md)"
+    "next: define objectives in the inventory (docs/objectives.md), or repeat without --limit"
 )
 #: Of a loss that a restore measured, no backup makes less.
 _RENEWED = [("rpo", kind) for kind in ("backup", "health", "objectives", "verify", "other")]

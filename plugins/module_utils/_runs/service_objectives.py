@@ -17,6 +17,8 @@ from ansible_collections.sre.runbooks.plugins.module_utils._runs.words import to
 #: From the worst to the best; what was not measured never counts as met.
 OUTCOMES = ("missed", "unknown", "met")
 _TEXT_LIMIT = 4000
+#: Of those of which the same is said.
+_NAMED = 8
 _TEXTS = ("name", "service", "component", "description", "kind", "message", "measured", "expected", "hint")
 _BURN_NUMBERS = ("long_s", "short_s", "factor", "long", "short")
 
@@ -42,14 +44,20 @@ def judge(objectives: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[str, str] | No
 
 
 def findings_of(objectives: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[tuple[str, str | None, str]]:
-    """Severity, component and text of each that is not met, or burns its budget too fast."""
+    """Severity, component and text of what is not met, or burns its budget too fast: what is said of several, once."""
+    alike: dict[tuple[str, str | None, str], list[str]] = {}
     for item in objectives:
         parts = told_beside(item["message"], item)
-        head = f"objective \u201c{item['name']}\u201d"
         if item["outcome"] != "met":
-            yield "failure", item["component"] or None, "; ".join([f"{head}: {item['message']}", *parts])
+            said = "failure", item["component"] or None, "; ".join([f": {item['message']}", *parts])
         elif any(rate["firing"] for rate in item["burn_rates"]):
-            yield "warning", item["component"] or None, "; ".join([f"{head} burns its budget too fast", *parts])
+            said = "warning", item["component"] or None, "; ".join([" burns its budget too fast", *parts])
+        else:
+            continue
+        alike.setdefault(said, []).append(f"\u201c{item['name']}\u201d")
+    for (severity, component, text), names in alike.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        yield severity, component, f"objective{'s' if names[1:] else ''} {', '.join(names[:_NAMED])}{more}{text}"
 
 
 def _reduced(item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -272,3 +272,15 @@ def test_figures_that_are_none_are_null(repository: Repository) -> None:
     (item,) = reported(repository, run, objectives=[odd])["service_objectives"]
     assert (item["sli"], item["coverage"], item["window_s"]) == (None, None, None)
     assert item["budget"] == {"total": None, "used": None, "left": None}
+
+
+def test_what_is_wrong_with_several_objectives_alike_is_said_once(repository: Repository) -> None:
+    run = begun(repository, "verify_objectives", "flights_db")
+    silent = {"outcome": "unknown", "message": "no answer of Prometheus", "hint": "curl http://metrics.example/-/ready"}
+    given = [{"name": f"o{number}", **silent} for number in range(10)] + [{"name": "other", **silent, "hint": "wait"}]
+    report = reported(repository, run, objectives=given)
+    named = ", ".join(f"“o{number}”" for number in range(8))
+    assert [finding["text"] for finding in report["findings"] if "Prometheus" in finding["text"]] == [
+        f"objectives {named} and 2 more: no answer of Prometheus; next: curl http://metrics.example/-/ready",
+        "objective “other”: no answer of Prometheus; next: wait",
+    ]

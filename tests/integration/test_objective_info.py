@@ -153,7 +153,7 @@ def test_thresholds_by_samples_and_by_slices(
             {"thresholdMetric": "http_requests_total"},
             "two series where one is expected, of the query http_requests_total",
         ),
-        ({"thresholdMetric": "sum(p95"}, "Prometheus refuses the query sum(p95"),
+        ({"thresholdMetric": "sum(p95) +"}, "Prometheus refuses the query sum(p95) +"),
         ({"thresholdMetric": "p95 / 0"}, "the series of p95 / 0 have nothing but NaN or infinity"),
         (
             {"ratioMetric": {"bad": "nothing", "total": "http_requests_total"}},

@@ -193,7 +193,7 @@ def test_what_promtool_refuses_replaces_nothing(tmp_path: pathlib.Path) -> None:
     write(tmp_path, documented())
     before = (tmp_path / "objectives.yml").read_text()
     bad = documented()
-    bad[2]["spec"]["indicator"]["spec"]["thresholdMetric"] = "sum(rate(http_requests_total[5m])"
+    bad[2]["spec"]["indicator"]["spec"]["thresholdMetric"] = "sum(rate(http_requests_total[5m])) +"
     refused = write(tmp_path, bad)
     assert refused["failed"] and "promtool check rules refuses" in refused["msg"] and "api_throughput" in refused["msg"]
     assert (tmp_path / "objectives.yml").read_text() == before

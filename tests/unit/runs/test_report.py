@@ -279,8 +279,8 @@ def test_what_is_wrong_with_several_objectives_alike_is_said_once(repository: Re
     silent = {"outcome": "unknown", "message": "no answer of Prometheus", "hint": "curl http://metrics.example/-/ready"}
     given = [{"name": f"o{number}", **silent} for number in range(10)] + [{"name": "other", **silent, "hint": "wait"}]
     report = reported(repository, run, objectives=given)
-    named = ", ".join(f"“o{number}”" for number in range(8))
+    named = ", ".join(f"\u201co{number}\u201d" for number in range(8))
     assert [finding["text"] for finding in report["findings"] if "Prometheus" in finding["text"]] == [
         f"objectives {named} and 2 more: no answer of Prometheus; next: curl http://metrics.example/-/ready",
-        "objective “other”: no answer of Prometheus; next: wait",
+        "objective \u201cother\u201d: no answer of Prometheus; next: wait",
     ]
